@@ -21,6 +21,7 @@
 //! and `h264`, those on `time` and `limits`.
 
 pub mod address;
+pub mod h264;
 pub mod limits;
 pub mod time;
 pub mod trust;
