@@ -22,5 +22,7 @@
 
 pub mod address;
 pub mod limits;
+pub mod media;
 pub mod time;
 pub mod trust;
+pub mod wire;
