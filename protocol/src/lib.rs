@@ -24,3 +24,4 @@ pub mod address;
 pub mod limits;
 pub mod time;
 pub mod trust;
+pub mod wire;

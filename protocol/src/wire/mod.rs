@@ -1,0 +1,4 @@
+//! Bytes between nodes: how words are framed and coded.
+
+pub mod codec;
+pub mod frame;
