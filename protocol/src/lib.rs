@@ -22,6 +22,7 @@
 
 pub mod address;
 pub mod limits;
+pub mod rooms;
 pub mod time;
 pub mod trust;
 pub mod wire;
