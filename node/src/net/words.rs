@@ -45,9 +45,9 @@ pub(crate) enum Word {
     /// The control stream has ended.
     ControlDown { conn: ConnId, room: RoomPk, violation: Option<Violation> },
     /// A frame of a bootstrap.
-    Rooms { conn: ConnId, room: RoomPk, content: Bytes },
+    Rooms { conn: ConnId, content: Bytes },
     /// The stream to a bootstrap has ended.
-    RoomsDown { conn: ConnId, room: RoomPk },
+    RoomsDown { conn: ConnId },
 }
 
 /// What the tasks share.
@@ -112,14 +112,14 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
 pub(crate) async fn rooms(
     desk: Desk,
     stream: Stream,
-    (conn, room): (ConnId, RoomPk),
+    conn: ConnId,
     outgoing: mpsc::Receiver<Bytes>,
 ) {
     let (read, write) = stream.split();
     let mut frames = Frames::new(read, FrameReader::new());
     let reading = async {
         while let Ok(Some(content)) = frames.next().await {
-            let word = Word::Rooms { conn, room, content };
+            let word = Word::Rooms { conn, content };
             if desk.words.send(word).await.is_err() {
                 break;
             }
@@ -127,7 +127,7 @@ pub(crate) async fn rooms(
         None
     };
     run(reading, outgoing, write).await;
-    let _ = desk.words.send(Word::RoomsDown { conn, room }).await;
+    let _ = desk.words.send(Word::RoomsDown { conn }).await;
 }
 
 /// Until the peer ends the stream, or the driver does.
