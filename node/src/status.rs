@@ -1,11 +1,12 @@
 //! What is told about a room: one snapshot, always the newest, so that a late reader misses nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::room::input::Route;
 use roommate_protocol::room::output::{Broadcast, EndReason};
+use roommate_protocol::time::Mono;
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
 
@@ -75,17 +76,46 @@ pub struct RoomStatus {
     pub ended: Option<EndReason>,
 }
 
-/// The broadcast's clock as known here; the driver writes it, players read it.
+/// The broadcast's clock as known here, and when we were let in; the driver writes, players read.
 #[derive(Debug, Default)]
-pub struct SharedClock(Mutex<Option<ClockView>>);
+pub struct SharedClock(Mutex<ClockFacts>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockFacts {
+    view: Option<ClockView>,
+    admitted_at: Option<Mono>,
+    subscribed_at: Option<Mono>,
+}
 
 impl SharedClock {
     /// The newest view; `None` before the first measurement.
     pub fn view(&self) -> Option<ClockView> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts().view
     }
 
-    pub(crate) fn set(&self, view: Option<ClockView>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = view;
+    /// When our newest subscription was accepted.
+    pub fn admitted_at(&self) -> Option<Mono> {
+        self.facts().admitted_at
+    }
+
+    /// When our first Subscribe was sent.
+    pub fn subscribed_at(&self) -> Option<Mono> {
+        self.facts().subscribed_at
+    }
+
+    pub(crate) fn set_view(&self, view: Option<ClockView>) {
+        self.facts().view = view;
+    }
+
+    pub(crate) fn set_admitted(&self, at: Mono) {
+        self.facts().admitted_at = Some(at);
+    }
+
+    pub(crate) fn set_subscribed(&self, at: Mono) {
+        self.facts().subscribed_at.get_or_insert(at);
+    }
+
+    fn facts(&self) -> MutexGuard<'_, ClockFacts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

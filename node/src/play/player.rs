@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::media::reorder::{Ordered, ReadyUnit, Reorder};
 use roommate_protocol::media::track::Over;
@@ -15,30 +14,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::media::unit::ViewUnit;
 use crate::node::Subscription;
 use crate::percentile::Percentiles;
 use crate::trace::Trace;
-
-/// One access unit, complete, verified and in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViewUnit {
-    /// Its number in the track.
-    pub seq: u64,
-    /// Its group.
-    pub group: u64,
-    /// Presentation time in the track's timescale.
-    pub pts: i64,
-    /// Presentation time minus decode time, in the track's timescale.
-    pub decode_offset: i32,
-    /// Capture time by the broadcast's clock, µs.
-    pub captured_us: i64,
-    /// When it was ready, by the broadcast's clock as known here, µs; 0 before that clock is known.
-    pub ready_us: i64,
-    /// Decodable alone.
-    pub keyframe: bool,
-    /// Annex-B.
-    pub data: Bytes,
-}
 
 /// Takes access units without waiting.
 pub trait Sink: Send {
