@@ -6,6 +6,10 @@
 pub mod decode;
 pub mod encode;
 mod font;
+mod mp4_boxes;
+mod mp4_index;
+pub mod mp4_source;
+mod mp4_track;
 pub mod openh264_raw;
 pub mod pattern;
 pub mod picture;
