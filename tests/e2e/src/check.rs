@@ -11,6 +11,15 @@ use crate::trace::{self, Unit};
 /// Rounding that a printed millisecond may have.
 const ROUNDING_MS: f64 = 0.51;
 
+/// What a check found, or a panic with its sentence.
+///
+/// # Panics
+/// If the check failed.
+#[track_caller]
+pub fn must<T>(checked: Result<T, String>) -> T {
+    checked.unwrap_or_else(|sentence| panic!("{sentence}"))
+}
+
 /// The value below or at which `percent` of the sorted values lie (nearest rank).
 ///
 /// # Panics

@@ -13,4 +13,5 @@ pub mod lab;
 pub mod mp4;
 pub mod process;
 pub mod stage;
+pub mod stamp;
 pub mod trace;
