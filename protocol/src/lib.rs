@@ -21,7 +21,10 @@
 //! and `h264`, those on `time` and `limits`.
 
 pub mod address;
+pub mod h264;
 pub mod limits;
+pub mod media;
+pub mod rooms;
 pub mod time;
 pub mod trust;
 pub mod wire;

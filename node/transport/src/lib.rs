@@ -1,1 +1,39 @@
-//! Soon.
+//! A libp2p [`Transport`](libp2p::Transport) over quinn, and the door to the QUIC connections
+//! underneath it.
+//!
+//! libp2p keeps its bidirectional substreams; media takes native unidirectional streams of the
+//! very same connection, with priorities, resets and path statistics ([`Native`]). It is wire
+//! compatible with the libp2p QUIC specification: stock peers dial it and are dialled. It knows
+//! nothing of rooms, and it reads or writes no stream that libp2p did not open.
+//!
+//! Priorities on one connection: libp2p's substreams have [`SUBSTREAM_PRIORITY`]; whoever writes
+//! media stays at zero or below, or pings and control frames starve behind pictures.
+
+mod address;
+mod admission;
+mod config;
+mod congestion;
+mod counters;
+mod dial;
+mod door;
+mod error;
+mod handshake;
+mod identity;
+mod listen;
+mod muxer;
+mod native;
+mod punch;
+mod registry;
+mod substream;
+mod transport;
+
+pub use admission::Handshakes;
+pub use config::{Config, Congestion};
+pub use counters::Counters;
+pub use door::{Door, DoorEvent, OpenError};
+pub use error::Error;
+pub use handshake::Upgrade;
+pub use muxer::Muxer;
+pub use native::{Native, NativeError};
+pub use substream::{SUBSTREAM_PRIORITY, Substream};
+pub use transport::QuicTransport;

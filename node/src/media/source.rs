@@ -1,0 +1,195 @@
+//! What every source of access units is to the rest: how it is asked, told and woken.
+//!
+//! A source blocks on a thread of its own and paces itself in real time. It never drops an access
+//! unit that it has made; whoever has no room for one slows down nobody but its own thread.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use roommate_protocol::time::Mono;
+
+/// One access unit as a source hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceUnit {
+    /// Presentation time in [`SourceFormat::timescale`], from 0 at the first picture. It may jump
+    /// ahead where the machine slept or could not keep up; it never goes back in decoding order
+    /// save for B-frames.
+    pub pts: i64,
+    /// Presentation time minus decoding time, in the timescale; 0 without B-frames.
+    pub decode_offset: i32,
+    /// When the picture was taken: before it was drawn, converted or encoded.
+    pub captured: Mono,
+    /// Whether decoding can begin here.
+    pub keyframe: bool,
+    /// Annex-B with four-byte start codes; parameter sets with every keyframe.
+    pub data: Bytes,
+    /// What drawing and encoding cost, in microseconds; 0 for what was passed through.
+    pub encode_us: u32,
+}
+
+/// What a source says of itself before its first access unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFormat {
+    /// As WebCodecs names it: `avc1.` and six hexadecimal digits.
+    pub codec: String,
+    /// Width of the picture in pixels.
+    pub width: u32,
+    /// Height of the picture in pixels.
+    pub height: u32,
+    /// Units of `pts` in a second.
+    pub timescale: u32,
+    /// Pictures a second, as a fraction: `(30000, 1001)` stays exact.
+    pub fps: (u32, u32),
+    /// Whether a keyframe can be had on request (an encoder) or not (a file passed through).
+    pub can_force_keyframe: bool,
+}
+
+/// Something that makes access units in real time, on the thread that calls it.
+pub trait Source: Send {
+    /// What it makes; the same for its whole life.
+    fn format(&self) -> &SourceFormat;
+
+    /// Waits until the next access unit is due, makes it and hands it over; `None` when the source
+    /// has ended or was stopped.
+    fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError>;
+}
+
+/// Why a source cannot go on, in words for the person who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The encoder refused to start or gave up.
+    #[error("the H.264 encoder failed while {doing}: {why}; try a smaller picture")]
+    Encoder {
+        /// What it was asked to do.
+        doing: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can be read, but not sent.
+    #[error("cannot send {}: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+}
+
+/// How the rest of the node speaks to a running source, from any thread.
+///
+/// One per running source. Requests are flags: asking twice is asking once.
+#[derive(Debug, Default)]
+pub struct SourceControl {
+    keyframe: AtomicBool,
+    /// 0: as configured.
+    target_kbps: AtomicU32,
+    stopped: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl SourceControl {
+    /// A control with nothing asked yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for a keyframe as the very next access unit. A source that cannot make one ignores it.
+    pub fn request_keyframe(&self) {
+        self.keyframe.store(true, Ordering::Release);
+    }
+
+    /// Whether a keyframe was asked for since the last call. For sources.
+    pub fn take_keyframe_request(&self) -> bool {
+        self.keyframe.swap(false, Ordering::AcqRel)
+    }
+
+    /// Asks an encoder for this many kilobits a second from the next picture on.
+    pub fn set_target_kbps(&self, kbps: u32) {
+        self.target_kbps.store(kbps, Ordering::Release);
+    }
+
+    /// The bitrate last asked for, if any was.
+    pub fn target_kbps(&self) -> Option<u32> {
+        Some(self.target_kbps.load(Ordering::Acquire)).filter(|&kbps| kbps != 0)
+    }
+
+    /// Ends the source: a sleeping one wakes at once, and its next answer is `None`.
+    pub fn stop(&self) {
+        *self.lock() = true;
+        self.wake.notify_all();
+    }
+
+    /// Whether the source was told to end.
+    pub fn is_stopped(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Sleeps for `span`, or until the source is told to end; says whether it was. For sources.
+    #[must_use = "a source that was told to end must end"]
+    pub fn sleep(&self, span: Duration) -> bool {
+        // A span beyond what the clock can hold is as good as for ever; an hour is asked again.
+        let until = Instant::now() + span.min(Duration::from_secs(3_600));
+        let mut stopped = self.lock();
+        while !*stopped {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|l| !l.is_zero())
+            else {
+                break;
+            };
+            stopped = match self.wake.wait_timeout(stopped, left) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        *stopped
+    }
+
+    // A bool cannot be left half-written, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeping_source_wakes_when_it_is_stopped() {
+        let control = SourceControl::new();
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| control.sleep(Duration::from_secs(3_000)));
+            control.stop();
+            assert!(sleeper.join().unwrap());
+        });
+        assert!(control.sleep(Duration::from_secs(3_000)), "stopped stays stopped");
+    }
+
+    #[test]
+    fn a_sleep_that_nobody_ends_runs_its_time() {
+        let control = SourceControl::new();
+        let before = Instant::now();
+        assert!(!control.sleep(Duration::from_millis(20)));
+        assert!(before.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_keyframe_asked_for_twice_is_asked_for_once() {
+        let control = SourceControl::new();
+        control.request_keyframe();
+        control.request_keyframe();
+        assert!(control.take_keyframe_request());
+        assert!(!control.take_keyframe_request());
+    }
+}

@@ -1,0 +1,235 @@
+//! How much of what was written to a connection has left it.
+//!
+//! quinn does not tell, but a congestion controller sees every packet leave, arrive or vanish.
+//! The controllers of one connection (there is a new one after each change of path) report here.
+//! They run under the connection's lock: this file only touches atomics and one [`Notify`].
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// What a packet carries beside stream data: header, connection id, frame headers, AEAD tag.
+const PACKET_OVERHEAD: u64 = 40;
+/// The size that lost bytes are divided by to guess how many packets they were.
+const FULL_PACKET: u64 = 1452;
+/// No packet number yet, and "nothing is being waited for".
+const NONE: u64 = u64::MAX;
+
+/// The counters of one connection. All are bytes; `written() - sent()` is the data that quinn
+/// holds and has not sent. An estimate, made exact each time the connection runs dry.
+#[derive(Debug)]
+pub struct Counters {
+    written: AtomicU64,
+    sent: AtomicU64,
+    in_flight: AtomicU64,
+    lost: AtomicU64,
+    last_packet: AtomicU64,
+    /// Microseconds after `start`: the last acknowledgement, or the moment when data was put in
+    /// flight with none there before, whichever is later.
+    heard: AtomicU64,
+    start: Instant,
+    waiting: AtomicBool,
+    changed: Notify,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            written: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            last_packet: AtomicU64::new(NONE),
+            heard: AtomicU64::new(NONE),
+            start: Instant::now(),
+            waiting: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Tells that `bytes` are about to be written to a stream of this connection.
+    ///
+    /// Whoever writes to a stream from [`Native::open_uni`](crate::Native::open_uni) calls this
+    /// before the write; substreams do it by themselves.
+    pub fn add_written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, SeqCst);
+    }
+
+    /// Takes back what [`add_written`](Self::add_written) announced and nobody will send: the
+    /// part of a write that was not accepted, or of a stream that was reset.
+    pub fn take_back(&self, bytes: u64) {
+        let _ = self.written.fetch_update(SeqCst, SeqCst, |w| Some(w.saturating_sub(bytes)));
+    }
+
+    /// Bytes written to all streams so far.
+    pub fn written(&self) -> u64 {
+        self.written.load(SeqCst)
+    }
+
+    /// Of the bytes written, those that have left; bytes to be sent again count as not sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(SeqCst).min(self.written())
+    }
+
+    /// Bytes sent and neither acknowledged nor given up, packet headers included.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Bytes lost on the way so far, packet headers included.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
+    /// How long the peer has owed an acknowledgement: the time since the last one, or since data
+    /// was sent into an idle connection. `None` before the first packet of data.
+    pub fn last_ack_age(&self) -> Option<Duration> {
+        match self.heard.load(Relaxed) {
+            NONE => None,
+            at => Some(self.start.elapsed().saturating_sub(Duration::from_micros(at))),
+        }
+    }
+
+    /// Completes at the next change of [`sent`](Self::sent) or [`in_flight`](Self::in_flight).
+    ///
+    /// Take it *before* looking at the counters, then look, then await it: no change is missed,
+    /// and any number of tasks may wait.
+    pub fn notified(&self) -> Notified<'_> {
+        let notified = self.changed.notified();
+        self.waiting.store(true, SeqCst);
+        notified
+    }
+
+    fn stamp(&self, now: Instant) -> u64 {
+        let micros = now.saturating_duration_since(self.start).as_micros();
+        u64::try_from(micros).unwrap_or(NONE).min(NONE - 1)
+    }
+
+    fn poke(&self) {
+        if self.waiting.swap(false, SeqCst) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Packets up to number `last_packet` left, `bytes` in all.
+    pub(crate) fn on_sent(&self, now: Instant, bytes: u64, last_packet: u64) {
+        let before = self.last_packet.swap(last_packet, Relaxed);
+        // Each packet number space starts again at 0: then all that is known is "at least one".
+        let packets = if before == NONE { 1 } else { last_packet.saturating_sub(before).max(1) };
+        let data = bytes.saturating_sub(packets.saturating_mul(PACKET_OVERHEAD));
+        let sent = self.sent.load(SeqCst);
+        let after = sent.saturating_add(data).min(self.written()).max(sent);
+        self.sent.store(after, SeqCst);
+        // Acknowledgements alone are not in flight, and they never make `sent` pass `written`:
+        // what it gained is what the peer will acknowledge.
+        let gained = after - sent;
+        if gained > 0 && self.in_flight.fetch_add(gained, Relaxed) == 0 {
+            self.heard.store(self.stamp(now), Relaxed);
+        }
+        self.poke();
+    }
+
+    /// Packets were found lost: their data has to be sent again.
+    pub(crate) fn on_lost(&self, bytes: u64) {
+        if bytes == 0 {
+            return; // only a congestion mark
+        }
+        self.lost.fetch_add(bytes, Relaxed);
+        let data = bytes.saturating_sub(bytes.div_ceil(FULL_PACKET) * PACKET_OVERHEAD);
+        self.sent.store(self.sent.load(SeqCst).saturating_sub(data), SeqCst);
+        self.in_flight.store(self.in_flight().saturating_sub(bytes), Relaxed);
+    }
+
+    /// A batch of acknowledgements is done. `dry`: quinn had nothing more to send.
+    pub(crate) fn on_acked(&self, now: Instant, in_flight: u64, dry: bool) {
+        self.in_flight.store(in_flight, Relaxed);
+        self.heard.store(self.stamp(now), Relaxed);
+        if dry {
+            self.sent.store(self.written(), SeqCst);
+        }
+        self.poke();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(counters: &Counters, millis: u64) -> Instant {
+        counters.start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_leaves_counts_as_sent_and_never_more_than_was_written() {
+        let c = Counters::new();
+        c.on_sent(at(&c, 0), 1200, 0); // handshake: nothing was written
+        assert_eq!((c.sent(), c.in_flight()), (0, 0));
+        c.add_written(10_000);
+        c.on_sent(at(&c, 1), 5 * 1200, 5);
+        assert_eq!(c.sent(), 5 * (1200 - PACKET_OVERHEAD));
+        c.on_sent(at(&c, 2), 20 * 1200, 25);
+        assert_eq!(c.sent(), 10_000);
+    }
+
+    #[test]
+    fn losses_become_unsent_and_running_dry_makes_it_exact() {
+        let c = Counters::new();
+        c.add_written(4000);
+        c.on_sent(at(&c, 0), 3 * 1200, 2);
+        let sent = c.sent();
+        c.on_lost(1200);
+        assert_eq!(c.sent(), sent - (1200 - PACKET_OVERHEAD));
+        assert_eq!(c.lost_bytes(), 1200);
+        c.on_lost(0);
+        assert_eq!(c.lost_bytes(), 1200);
+        c.on_acked(at(&c, 3), 0, true);
+        assert_eq!((c.sent(), c.in_flight()), (4000, 0));
+    }
+
+    #[test]
+    fn a_peer_that_only_receives_owes_nothing() {
+        let c = Counters::new();
+        for n in 0..1000 {
+            c.on_sent(at(&c, n), 60, n); // acknowledgements of ours
+        }
+        assert_eq!(c.in_flight(), 0);
+        assert_eq!(c.last_ack_age(), None);
+    }
+
+    #[test]
+    fn the_wait_for_an_acknowledgement_starts_with_the_first_data_after_silence() {
+        let c = Counters::new();
+        c.add_written(100);
+        c.on_sent(at(&c, 0), 140, 0);
+        c.on_acked(at(&c, 50), 0, true);
+        c.add_written(100);
+        c.on_sent(at(&c, 9000), 140, 1);
+        assert_eq!(c.heard.load(Relaxed), 9_000_000);
+        c.add_written(100);
+        c.on_sent(at(&c, 9500), 140, 2);
+        assert_eq!(c.heard.load(Relaxed), 9_000_000);
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_waited_for() {
+        let c = Counters::new();
+        c.add_written(500);
+        c.take_back(400);
+        assert_eq!(c.written(), 100);
+        c.take_back(400);
+        assert_eq!((c.written(), c.sent()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn every_waiter_hears_of_a_change_after_it_began_to_wait() {
+        let c = Counters::new();
+        let (first, second) = (c.notified(), c.notified());
+        c.add_written(1);
+        c.on_sent(at(&c, 0), 41, 0);
+        first.await;
+        second.await;
+    }
+}

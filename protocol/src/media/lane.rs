@@ -1,0 +1,180 @@
+//! One stream of a cursor: which bytes of a group come next, byte for byte.
+//!
+//! Offers at most [`WRITE_BYTES_MAX`] bytes and moves on only by what was really written, so that a
+//! write that is cancelled or taken in part loses and repeats nothing.
+
+use bytes::{Buf, Bytes};
+
+use crate::limits::WRITE_BYTES_MAX;
+use crate::media::cursor::StreamNumber;
+use crate::media::group::Group;
+use crate::time::Mono;
+
+/// A position inside a group: an access unit, and in it the head (0) or piece `part - 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) seq: u64,
+    pub(super) part: u16,
+    /// The piece that follows the first head: not 0 only when a feed goes on inside a unit.
+    pub(super) first_piece: u16,
+}
+
+/// One element of the offer: how many bytes of it remain, and where its last byte leads.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    bytes: usize,
+    next: Position,
+    ends: Ends,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Nothing,
+    Unit,
+    Group,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) stream: StreamNumber,
+    pub(super) group: u64,
+    pub(super) begun_at: Mono,
+    /// Whether anything was ever offered: then a stream may exist.
+    pub(super) offered: bool,
+    /// Still on what was in the cache when the child was admitted.
+    pub(super) catching_up: bool,
+    /// Its access units were counted as skipped when a newer group overtook it.
+    pub(super) counted_skipped: bool,
+    /// Seq behind the last access unit seen in its group.
+    pub(super) seen_next: u64,
+    header: Bytes,
+    position: Position,
+    /// Bytes of the current element that were written.
+    offset: usize,
+    finished: bool,
+    plan: Vec<Step>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        stream: StreamNumber,
+        group: u64,
+        header: Bytes,
+        position: Position,
+        now: Mono,
+    ) -> Self {
+        Self {
+            stream,
+            group,
+            begun_at: now,
+            offered: false,
+            catching_up: false,
+            counted_skipped: false,
+            seen_next: position.seq,
+            header,
+            position,
+            offset: 0,
+            finished: false,
+            plan: Vec::new(),
+        }
+    }
+
+    /// Whether all was written, the signed end included.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether what comes next has left `group`.
+    pub(super) fn is_evicted(&self, group: &Group) -> bool {
+        !self.finished && self.position.seq < group.first_seq()
+    }
+
+    /// When the oldest access unit that is not wholly written came to the cache.
+    pub(super) fn oldest_unsent_at(&self, group: &Group) -> Option<Mono> {
+        group.unit(self.position.seq).map(|unit| unit.appended_at())
+    }
+
+    /// Access units seen in the group and not wholly written.
+    pub(super) fn unsent_units(&self) -> u64 {
+        self.seen_next.saturating_sub(self.position.seq)
+    }
+
+    /// What can be written next, for one vectored write; empty if nothing is there.
+    pub(super) fn offer(&mut self, group: &Group) -> Vec<Bytes> {
+        self.plan.clear();
+        let mut chunks = Vec::new();
+        if !self.header.is_empty() {
+            chunks.push(self.header.clone());
+        }
+        let mut room = WRITE_BYTES_MAX - self.header.len();
+        let (mut position, mut offset) = (self.position, self.offset);
+        while room > 0
+            && let Some((element, next, ends)) = element(position, group)
+        {
+            let rest = element.slice(offset..);
+            let taken = rest.len().min(room);
+            self.plan.push(Step { bytes: rest.len(), next, ends });
+            chunks.push(rest.slice(..taken));
+            room -= taken;
+            offset = 0;
+            if ends == Ends::Group {
+                break;
+            }
+            position = next;
+        }
+        // A stream is opened for content, not for its header.
+        if self.plan.is_empty() {
+            return Vec::new();
+        }
+        self.offered = true;
+        chunks
+    }
+
+    /// `bytes` of the last offer were written; gives the access units that are now wholly written.
+    pub(super) fn wrote(&mut self, bytes: usize) -> u64 {
+        let of_header = bytes.min(self.header.len());
+        self.header.advance(of_header);
+        let mut bytes = bytes - of_header;
+        let mut units = 0;
+        let mut done = 0;
+        for step in &mut self.plan {
+            let taken = bytes.min(step.bytes);
+            bytes -= taken;
+            step.bytes -= taken;
+            self.offset += taken;
+            if step.bytes > 0 {
+                break;
+            }
+            done += 1;
+            self.position = step.next;
+            self.offset = 0;
+            units += u64::from(step.ends == Ends::Unit);
+            self.finished |= step.ends == Ends::Group;
+        }
+        self.plan.drain(..done);
+        debug_assert_eq!(bytes, 0, "more was written than offered");
+        units
+    }
+}
+
+/// The element at `position` if it is there, the position behind it, and what it ends.
+fn element(position: Position, group: &Group) -> Option<(&Bytes, Position, Ends)> {
+    let Position { seq, part, first_piece } = position;
+    if part == 0
+        && let Some(end) = group.end()
+        && end.next_seq() == seq
+    {
+        return Some((end.bytes(), position, Ends::Group));
+    }
+    let unit = group.unit(seq)?;
+    if part == 0 {
+        let next = Position { seq, part: first_piece.saturating_add(1), first_piece: 0 };
+        return Some((unit.signed().bytes(), next, Ends::Nothing));
+    }
+    let piece = unit.pieces().get(usize::from(part) - 1)?;
+    if part == unit.signed().pieces() {
+        let next = Position { seq: seq.saturating_add(1), part: 0, first_piece: 0 };
+        return Some((piece, next, Ends::Unit));
+    }
+    Some((piece, Position { seq, part: part + 1, first_piece: 0 }, Ends::Nothing))
+}

@@ -1,0 +1,179 @@
+//! The local viewer's view of a cache: access units complete, verified and in order.
+//!
+//! When a newer group is ready and the one before is not complete, the older is waited for until the
+//! latency budget is over, then skipped and counted as gaps. Of a group cut short, all that is
+//! complete is delivered. Holds a position and counts; the pictures stay in the cache.
+
+use std::time::Duration;
+
+use crate::media::cache::{Newcomer, TrackCache};
+use crate::media::group::{Group, GroupState, Unit};
+use crate::media::stall::{StallMeter, Stalls};
+use crate::media::track::{AccessUnit, CutWhy, Over};
+use crate::time::{Deadline, Mono, Why};
+
+/// One access unit for the decoder, in decode order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyUnit {
+    /// Its seq.
+    pub seq: u64,
+    /// Its group.
+    pub group: u64,
+    /// The access unit.
+    pub unit: AccessUnit,
+    /// When it was complete, verified and in order, whenever it is asked for.
+    pub ready_at: Mono,
+}
+
+/// What is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ordered {
+    /// The next access unit.
+    Ready(ReadyUnit),
+    /// Nothing yet: until the cache changes, or [`Reorder::poll_timeout`].
+    Wait,
+    /// Nothing will come any more.
+    Ended(Over),
+}
+
+/// Counts of one viewer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReorderCounts {
+    /// Access units delivered.
+    pub received: u64,
+    /// Access units missing between the first and the last delivered.
+    pub gaps: u64,
+    /// Groups given up before their end.
+    pub skipped_groups: u64,
+    /// Seq of the first delivered.
+    pub first_seq: Option<u64>,
+    /// Seq of the last delivered.
+    pub last_seq: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    group: u64,
+    seq: u64,
+}
+
+/// One viewer's place in one track.
+#[derive(Debug)]
+pub struct Reorder {
+    latency: Duration,
+    place: Option<Place>,
+    /// Nothing is in order before this.
+    in_order_at: Mono,
+    timeout: Option<Deadline>,
+    counts: ReorderCounts,
+    stalls: StallMeter,
+}
+
+impl Reorder {
+    /// Begins with the newest keyframe; waits at most `latency` for a late group.
+    pub fn new(latency: Duration) -> Self {
+        Self {
+            latency,
+            place: None,
+            in_order_at: Mono::default(),
+            timeout: None,
+            counts: ReorderCounts::default(),
+            stalls: StallMeter::new(),
+        }
+    }
+
+    /// The next access unit in order, if it is there. Ask again after each.
+    pub fn pull(&mut self, cache: &TrackCache, now: Mono) -> Ordered {
+        self.timeout = None;
+        if self.place.is_none() {
+            self.place = begin(cache);
+        }
+        while let Some(place) = self.place {
+            if let Some(unit) = cache.group(place.group).and_then(|group| group.unit(place.seq))
+                && let (Some(access_unit), Some(at)) = (unit.access_unit(), unit.completed_at())
+            {
+                return Ordered::Ready(self.deliver(place, access_unit, at));
+            }
+            let Some(next) = self.leave_group(cache, place, now) else { break };
+            self.place = Some(next);
+        }
+        match cache.over() {
+            Some(over) if self.is_exhausted(cache) => Ordered::Ended(over),
+            _ => Ordered::Wait,
+        }
+    }
+
+    fn deliver(&mut self, place: Place, unit: AccessUnit, completed_at: Mono) -> ReadyUnit {
+        let ready_at = completed_at.max(self.in_order_at);
+        self.in_order_at = ready_at;
+        if let Some(last) = self.counts.last_seq {
+            self.counts.gaps += place.seq.saturating_sub(last).saturating_sub(1);
+        }
+        self.counts.received += 1;
+        self.counts.first_seq.get_or_insert(place.seq);
+        self.counts.last_seq = Some(place.seq);
+        self.stalls.handle_ready(place.seq, unit.captured_us, ready_at);
+        self.place = Some(Place { group: place.group, seq: place.seq.saturating_add(1) });
+        ReadyUnit { seq: place.seq, group: place.group, unit, ready_at }
+    }
+
+    /// The place in the next group, once this one has ended or is not waited for any longer.
+    fn leave_group(&mut self, cache: &TrackCache, place: Place, now: Mono) -> Option<Place> {
+        let next = cache.groups().find(|group| group.number() > place.group && group.has_head())?;
+        let head = first_complete(next)?;
+        let begin = Place { group: next.number(), seq: next.first_seq() };
+        let group = cache.group(place.group);
+        let ended = group.and_then(Group::end).is_some_and(|end| end.next_seq() <= place.seq);
+        if ended && next.first_seq() <= place.seq {
+            return Some(begin);
+        }
+        // Something is missing. It may still come, unless it has left or was given up.
+        let hopeless = match group.map(|group| (group.state(), group.first_seq())) {
+            Some((GroupState::Cut { why: CutWhy::GivenUp, .. }, _)) => true,
+            Some((_, first_seq)) => first_seq > place.seq,
+            None => true,
+        };
+        let until = head + self.latency;
+        if !hopeless && cache.over().is_none() && now < until {
+            self.timeout = Some((until, Why("late group is skipped")));
+            return None;
+        }
+        self.counts.skipped_groups += u64::from(!ended);
+        self.in_order_at = self.in_order_at.max(if hopeless { head } else { until.min(now) });
+        Some(begin)
+    }
+
+    fn is_exhausted(&self, cache: &TrackCache) -> bool {
+        let waits_for_finish = |group: &Group| {
+            cache.over() == Some(Over::Finished) && group.state() == GroupState::Open
+        };
+        !cache.groups().any(|group| {
+            self.place.is_none_or(|place| group.number() >= place.group) && waits_for_finish(group)
+        })
+    }
+
+    /// When to pull again though nothing happened, as of the last pull.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.timeout
+    }
+
+    /// What was delivered.
+    pub fn counts(&self) -> ReorderCounts {
+        self.counts
+    }
+
+    /// Stalls until `now`.
+    pub fn stalls(&self, now: Mono) -> Stalls {
+        self.stalls.until(now)
+    }
+}
+
+fn begin(cache: &TrackCache) -> Option<Place> {
+    let Newcomer::Group(number) = cache.newcomer() else { return None };
+    cache.group(number).map(|group| Place { group: number, seq: group.first_seq() })
+}
+
+/// When the group's keyframe was complete, if it is.
+fn first_complete(group: &Group) -> Option<Mono> {
+    group.units().next().and_then(Unit::completed_at)
+}

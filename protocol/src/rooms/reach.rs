@@ -1,0 +1,154 @@
+//! Decides when each bootstrap is dialled. Keeps no connection itself; holds at most
+//! [`BOOTSTRAPS_MAX`] bootstraps.
+//!
+//! A bootstrap that is gone costs one dial every two seconds: it is back within the three that
+//! people are promised, and a dead one is no flood.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::time::{Deadline, Mono, Now, Why, earliest};
+
+/// Bootstraps that one node keeps: three operators and a spare each are plenty.
+pub const BOOTSTRAPS_MAX: usize = 8;
+
+const WAIT_MIN: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+enum State {
+    Waiting { until: Mono },
+    Dialling,
+    Up,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: Address,
+    state: State,
+    wait: Duration,
+}
+
+/// When to dial each bootstrap.
+#[derive(Debug, Default)]
+pub struct Reach {
+    entries: Vec<Entry>,
+    dials: VecDeque<Address>,
+}
+
+impl Reach {
+    /// Adds a bootstrap, which is dialled at once. Returns false, and does nothing, if it is there
+    /// already or [`BOOTSTRAPS_MAX`] are.
+    pub fn add(&mut self, address: Address, now: Now) -> bool {
+        if self.entries.len() >= BOOTSTRAPS_MAX || self.position(&address).is_some() {
+            return false;
+        }
+        let state = State::Waiting { until: now.mono };
+        self.entries.push(Entry { address, state, wait: WAIT_MIN });
+        self.handle_timeout(now);
+        true
+    }
+
+    /// The dial of `address` ended in a connection.
+    pub fn handle_up(&mut self, address: &Address) {
+        if let Some(at) = self.position(address) {
+            self.entries[at].state = State::Up;
+            self.entries[at].wait = WAIT_MIN;
+        }
+    }
+
+    /// The dial of `address` failed, or its connection ended.
+    pub fn handle_down(&mut self, address: &Address, now: Now) {
+        if let Some(at) = self.position(address) {
+            let entry = &mut self.entries[at];
+            entry.state = State::Waiting { until: now.mono + entry.wait };
+            entry.wait = (entry.wait * 2).min(WAIT_MAX);
+        }
+    }
+
+    /// Dials what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for entry in &mut self.entries {
+            if matches!(entry.state, State::Waiting { until } if until <= now.mono) {
+                entry.state = State::Dialling;
+                self.dials.push_back(entry.address.clone());
+            }
+        }
+    }
+
+    /// The next address to dial.
+    pub fn poll_output(&mut self) -> Option<Address> {
+        self.dials.pop_front()
+    }
+
+    /// When something is due.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        earliest(self.entries.iter().map(|entry| match entry.state {
+            State::Waiting { until } => Some((until, Why("dial a bootstrap again"))),
+            State::Dialling | State::Up => None,
+        }))
+    }
+
+    /// The bootstraps and whether each is connected.
+    pub fn bootstraps(&self) -> impl Iterator<Item = (&Address, bool)> {
+        self.entries.iter().map(|entry| (&entry.address, matches!(entry.state, State::Up)))
+    }
+
+    fn position(&self, address: &Address) -> Option<usize> {
+        self.entries.iter().position(|entry| &entry.address == address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{Carrier, Host, Kind};
+
+    fn address(port: u16) -> Address {
+        let host = Host::V4([127, 0, 0, 1].into());
+        Address { kind: Kind::Bootstrap, host, carrier: Carrier::Quic, port, peer: None }
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { mono: Mono::from_micros(ms * 1000), ..Now::default() }
+    }
+
+    #[test]
+    fn a_bootstrap_is_dialled_at_once_and_once() {
+        let mut reach = Reach::default();
+        assert!(reach.add(address(1), at(0)));
+        assert!(!reach.add(address(1), at(0)));
+        assert_eq!(reach.poll_output(), Some(address(1)));
+        reach.handle_timeout(at(10_000));
+        assert_eq!(reach.poll_output(), None, "it is being dialled");
+    }
+
+    #[test]
+    fn a_dead_one_is_tried_every_two_seconds_and_a_live_one_begins_anew() {
+        let mut reach = Reach::default();
+        reach.add(address(1), at(0));
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            assert!(reach.poll_output().is_some());
+            reach.handle_down(&address(1), at(now));
+            let (due, _) = reach.poll_timeout().unwrap();
+            waits.push(due.as_micros() / 1000 - now);
+            now = due.as_micros() / 1000;
+            reach.handle_timeout(at(now));
+        }
+        assert_eq!(waits, [250, 500, 1000, 2000, 2000, 2000]);
+        reach.handle_up(&address(1));
+        assert_eq!(reach.poll_timeout(), None);
+        reach.handle_down(&address(1), at(now));
+        assert_eq!(reach.poll_timeout().unwrap().0, at(now + 250).mono);
+    }
+
+    #[test]
+    fn the_number_of_bootstraps_is_bounded() {
+        let mut reach = Reach::default();
+        let added = (1..100).filter(|port| reach.add(address(*port), at(0))).count();
+        assert_eq!(added, BOOTSTRAPS_MAX);
+    }
+}

@@ -1,0 +1,1 @@
+//! A node's view of one room at one bootstrap.
