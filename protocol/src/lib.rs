@@ -24,6 +24,7 @@ pub mod address;
 pub mod h264;
 pub mod limits;
 pub mod media;
+pub mod room;
 pub mod rooms;
 pub mod time;
 pub mod trust;

@@ -1,0 +1,305 @@
+//! Who is here. Entries are signed by their subjects and hold for five minutes; nobody can retract
+//! another. *Gone* is decided here alone: by a goodbye, or when every listed neighbour has lost a
+//! member, or when none of them is reachable for ten seconds.
+//!
+//! Bounds: [`MEMBERS_MAX`] members with [`CLAIMS_MAX`] claims each, [`GRAVES_MAX`] who have left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::output::LeftWhy;
+use crate::limits::CLOCK_SKEW_MAX;
+use crate::time::{Deadline, Mono, Now, Wall, Why, earliest};
+use crate::trust::id::{Incarnation, PeerId};
+use crate::trust::ticket::Grant;
+use crate::wire::message::Signed;
+use crate::wire::signed::{LostNote, RosterEntry, ShortId};
+
+mod gone;
+
+/// Members that one node knows: what floods to all is still cheap at this size, and larger rooms
+/// need the crowd's own overlay.
+pub const MEMBERS_MAX: usize = 256;
+/// How long an entry holds.
+pub(super) const HOLD: Duration = Duration::from_secs(300);
+/// How often its subject renews it.
+pub(super) const RENEW: Duration = Duration::from_secs(120);
+/// Claims that a member is lost: one for each neighbour that it lists, and as many by neighbours of
+/// an entry that has not come yet.
+const CLAIMS_MAX: usize = 32;
+/// Members who left, remembered as long as their entries could be played back.
+const GRAVES_MAX: usize = 512;
+/// None of the neighbours reachable for so long means gone.
+const ALONE_MAX: Duration = Duration::from_secs(10);
+
+/// A member's living entry.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) signed: Signed,
+    pub(super) incarnation: Incarnation,
+    pub(super) version: u32,
+    pub(super) grant: Grant,
+    pub(super) name: String,
+    neighbours: BTreeSet<ShortId>,
+    until: Mono,
+    /// Since when none of its neighbours is reachable.
+    alone_since: Option<Mono>,
+    claims: BTreeMap<PeerId, Claim>,
+}
+
+/// A neighbour says that it lost a member.
+#[derive(Clone, Debug)]
+struct Claim {
+    incarnation: Incarnation,
+    version: u32,
+}
+
+/// What is remembered of a member who left.
+#[derive(Clone, Debug)]
+struct Grave {
+    incarnation: Incarnation,
+    version: u32,
+    /// It said so itself: nothing of this incarnation counts any more. Newcomers are shown it, so
+    /// that nobody can play the entry back to them.
+    goodbye: Option<Signed>,
+    until: Mono,
+}
+
+/// What came of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// A new member.
+    Joined,
+    /// A new start of a known one.
+    Restarted,
+    /// A newer entry of a known one.
+    Renewed,
+    /// Nothing new.
+    Known,
+    /// Too old, or from the future.
+    Stale,
+    /// Its subject is held for lost at this version, and must say a higher one.
+    HeldForLost(u32),
+    /// There are [`MEMBERS_MAX`] already.
+    Full,
+}
+
+impl Taken {
+    pub(super) fn is_news(self) -> bool {
+        matches!(self, Self::Joined | Self::Restarted | Self::Renewed)
+    }
+}
+
+/// The table of members, ourselves not among them.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    members: BTreeMap<PeerId, Member>,
+    graves: BTreeMap<PeerId, Grave>,
+}
+
+impl Roster {
+    pub(super) fn get(&self, peer: &PeerId) -> Option<&Member> {
+        self.members.get(peer)
+    }
+
+    pub(super) fn contains(&self, peer: &PeerId) -> bool {
+        self.members.contains_key(peer)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Member)> {
+        self.members.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The goodbyes that could be needed against entries played back.
+    pub(super) fn goodbyes(&self) -> impl Iterator<Item = &Signed> {
+        self.graves.values().filter_map(|grave| grave.goodbye.as_ref())
+    }
+
+    /// An entry whose signature and chain were checked.
+    pub(super) fn handle_entry(
+        &mut self,
+        peer: PeerId,
+        entry: RosterEntry,
+        (grant, signed): (Grant, Signed),
+        now: Now,
+    ) -> Taken {
+        let Some(holds) = holds(entry.wall, now.wall) else { return Taken::Stale };
+        if let Some(grave) = self.graves.get(&peer) {
+            if entry.incarnation < grave.incarnation {
+                return Taken::Stale;
+            }
+            if entry.incarnation == grave.incarnation {
+                if grave.goodbye.is_some() {
+                    return Taken::Stale;
+                }
+                if entry.version <= grave.version {
+                    return Taken::HeldForLost(grave.version);
+                }
+            }
+        }
+        let taken = match self.members.get(&peer) {
+            None if self.members.len() >= MEMBERS_MAX => return Taken::Full,
+            None => Taken::Joined,
+            Some(old) if entry.incarnation < old.incarnation => return Taken::Stale,
+            Some(old) if entry.incarnation > old.incarnation => Taken::Restarted,
+            Some(old) if entry.version <= old.version => return Taken::Known,
+            Some(_) => Taken::Renewed,
+        };
+        let claims = match self.members.remove(&peer) {
+            Some(old) if taken == Taken::Renewed => old.claims,
+            _ => BTreeMap::new(),
+        };
+        self.graves.remove(&peer);
+        let mut member = Member {
+            signed,
+            incarnation: entry.incarnation,
+            version: entry.version,
+            grant,
+            name: entry.name,
+            neighbours: entry.neighbours.into_iter().collect(),
+            until: now.mono + holds,
+            alone_since: None,
+            claims,
+        };
+        // A higher version refutes.
+        member.claims.retain(|_, claim| claim.version >= entry.version);
+        self.members.insert(peer, member);
+        taken
+    }
+
+    /// A member says that it lost another. Whether that is news to pass on.
+    pub(super) fn handle_lost(&mut self, reporter: PeerId, me: &PeerId, note: LostNote) -> bool {
+        if reporter != *me && !self.members.contains_key(&reporter) {
+            return false;
+        }
+        let Some(member) = self.members.get_mut(&note.subject) else { return false };
+        if reporter == note.subject
+            || note.incarnation != member.incarnation
+            || note.version < member.version
+            || member.claims.get(&reporter).is_some_and(|claim| claim.version >= note.version)
+        {
+            return false;
+        }
+        if member.claims.len() >= CLAIMS_MAX && !member.claims.contains_key(&reporter) {
+            let neighbours = &member.neighbours;
+            let stranger =
+                member.claims.keys().find(|who| !neighbours.contains(&ShortId::from(*who)));
+            let Some(stranger) = stranger.copied() else { return false };
+            member.claims.remove(&stranger);
+        }
+        let claim = Claim { incarnation: note.incarnation, version: note.version };
+        member.claims.insert(reporter, claim);
+        true
+    }
+
+    /// A member says goodbye. Whether it was a member; `news` whether to pass it on.
+    pub(super) fn handle_goodbye(
+        &mut self,
+        peer: PeerId,
+        incarnation: Incarnation,
+        signed: Signed,
+        now: Mono,
+    ) -> bool {
+        let (was, version) = match self.members.get(&peer) {
+            Some(member) if member.incarnation > incarnation => return false,
+            Some(member) => (true, member.version),
+            None => (false, 0),
+        };
+        if let Some(grave) = self.graves.get(&peer)
+            && (grave.incarnation > incarnation
+                || (grave.incarnation == incarnation && grave.goodbye.is_some()))
+        {
+            return false;
+        }
+        self.members.remove(&peer);
+        self.bury(peer, Grave { incarnation, version, goodbye: Some(signed), until: now + FORGET });
+        was
+    }
+
+    /// Takes out whoever is gone. `linked` are those to whom we hold a stream ourselves.
+    pub(super) fn poll_gone(
+        &mut self,
+        me: &PeerId,
+        linked: &BTreeSet<PeerId>,
+        now: Now,
+    ) -> Vec<(PeerId, LeftWhy)> {
+        self.graves.retain(|_, grave| now.mono < grave.until);
+        let lost = self.lost(me, linked, now.mono);
+        let mut gone = Vec::new();
+        for (peer, member) in &self.members {
+            let why = if member.grant.is_over(now.wall) {
+                LeftWhy::Expired
+            } else if linked.contains(peer) {
+                continue;
+            } else if lost.contains(peer) {
+                LeftWhy::Lost
+            } else if member.until <= now.mono {
+                LeftWhy::Faded
+            } else {
+                continue;
+            };
+            gone.push((*peer, why));
+        }
+        for (peer, _) in &gone {
+            if let Some(member) = self.members.remove(peer) {
+                let (incarnation, version) = (member.incarnation, member.version);
+                let until = now.mono + FORGET;
+                self.bury(*peer, Grave { incarnation, version, goodbye: None, until });
+            }
+        }
+        gone
+    }
+
+    /// When [`Self::poll_gone`] may say something new by itself.
+    pub(super) fn poll_timeout(&self, linked: &BTreeSet<PeerId>, now: Now) -> Option<Deadline> {
+        let times = self.members.iter().flat_map(|(peer, member)| {
+            let unlinked = !linked.contains(peer);
+            let faded = unlinked.then_some((member.until, Why("a roster entry fades")));
+            let alone = member.alone_since.filter(|_| unlinked);
+            let alone = alone.map(|since| (since + ALONE_MAX, Why("a member is out of reach")));
+            let ends = member.grant.expires.map(|end| end + CLOCK_SKEW_MAX);
+            let ends = ends.map(|end| (at_wall(end, now), Why("a member's ticket ends")));
+            [faded, alone, ends]
+        });
+        earliest(times)
+    }
+
+    fn bury(&mut self, peer: PeerId, grave: Grave) {
+        if self.graves.len() >= GRAVES_MAX && !self.graves.contains_key(&peer) {
+            let oldest = self.graves.iter().min_by_key(|(_, grave)| grave.until);
+            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
+                self.graves.remove(&oldest);
+            }
+        }
+        self.graves.insert(peer, grave);
+    }
+}
+
+/// How long whoever left is remembered: until no clock forgives its last entry any more.
+const FORGET: Duration = Duration::from_secs(HOLD.as_secs() + 2 * CLOCK_SKEW_MAX.as_secs());
+
+/// How long an entry signed at `signed` still holds; `None`: no longer, or not yet.
+fn holds(signed: Wall, now: Wall) -> Option<Duration> {
+    if signed > now + CLOCK_SKEW_MAX {
+        return None;
+    }
+    let end = signed + HOLD + CLOCK_SKEW_MAX;
+    let left = end.as_micros().saturating_sub(now.as_micros());
+    let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
+    Some(Duration::from_micros(left).min(HOLD))
+}
+
+/// When a wall time comes, on the steady clock, if no clock is set meanwhile.
+pub(super) fn at_wall(time: Wall, now: Now) -> Mono {
+    let ahead = time.as_micros().saturating_sub(now.wall.as_micros());
+    // One microsecond later: expiry is judged as "later than".
+    now.mono
+        + Duration::from_micros(u64::try_from(ahead).map_or(0, |ahead| ahead.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests;
