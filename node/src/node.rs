@@ -7,7 +7,8 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
 use roommate_protocol::address::Address;
-use roommate_protocol::room::output::{Event, Refusal};
+use roommate_protocol::media::clock::ClockView;
+use roommate_protocol::room::{Event, Refusal};
 use roommate_protocol::trust::id::{BroadcastId, Incarnation, PeerId, RoomPk, TrackKey};
 use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::trust::ticket::TicketChain;
@@ -147,7 +148,8 @@ impl Node {
     pub async fn join(&self, config: JoinConfig) -> Result<(Room, RoomEvents), NodeEnded> {
         let room = config.room;
         let joined = ask(&self.commands, |reply| Command::Join { config, reply }).await?;
-        let handle = Room { me: self.me, room, commands: self.commands.clone(), status: joined.status };
+        let handle =
+            Room { me: self.me, room, commands: self.commands.clone(), status: joined.status };
         Ok((handle, RoomEvents { events: joined.events }))
     }
 
@@ -189,6 +191,8 @@ pub struct Publication {
     pub key: TrackKey,
     /// Where its access units go.
     pub track: Arc<SharedTrack>,
+    /// The broadcast's clock.
+    pub view: ClockView,
 }
 
 /// A track that this node subscribes to.
@@ -229,19 +233,27 @@ impl Room {
         self.status.clone()
     }
 
-    /// Announces a broadcast of one video track; `encoder` is told when a keyframe is wanted.
+    /// Announces a broadcast, whose clock is `view`; `encoder` is told when a keyframe is wanted.
     ///
     /// # Errors
     /// [`RoomError`]
     pub async fn publish(
         &self,
         catalog: Catalog,
+        view: ClockView,
         encoder: Option<Arc<SourceControl>>,
     ) -> Result<Vec<Publication>, RoomError> {
         let room = self.room;
         let answer =
-            ask(&self.commands, |reply| Command::Publish { room, catalog, encoder, reply }).await?;
+            ask(&self.commands, |reply| Command::Publish { room, catalog, view, encoder, reply })
+                .await?;
         Ok(answer?)
+    }
+
+    /// The encoder of our own track made a keyframe. Where the driver is too busy to hear it, the next
+    /// one will do.
+    pub fn note_keyframe(&self, key: TrackKey) {
+        let _ = self.commands.try_send(Command::NoteKeyframe { room: self.room, key });
     }
 
     /// Ends a broadcast of ours.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roommate_protocol::media::clock::ClockView;
-use roommate_protocol::room::input::Route;
-use roommate_protocol::room::output::{Broadcast, EndReason};
+use roommate_protocol::room::Route;
+use roommate_protocol::room::{Broadcast, EndReason};
 use roommate_protocol::time::Mono;
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;

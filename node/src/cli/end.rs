@@ -51,12 +51,13 @@ pub(super) struct Countdown {
 impl Countdown {
     /// Not begun; `None` never ends.
     pub(super) fn new(seconds: Option<f64>) -> Result<Self, Fail> {
-        let length = match seconds {
-            Some(number) => Some(super::args::seconds(number).ok_or_else(|| {
-                Fail::usage(format!("--seconds {number} is no length of time"))
-            })?),
-            None => None,
-        };
+        let length =
+            match seconds {
+                Some(number) => Some(super::args::seconds(number).ok_or_else(|| {
+                    Fail::usage(format!("--seconds {number} is no length of time"))
+                })?),
+                None => None,
+            };
         Ok(Self { length, end: None })
     }
 

@@ -24,8 +24,6 @@ impl Fail {
 
     /// What was typed is known, and comes with a later version.
     pub fn later(what: &str) -> Self {
-        Self::usage(format!(
-            "{what} is not in this version yet; `roommate --help` lists what is"
-        ))
+        Self::usage(format!("{what} is not in this version yet; `roommate --help` lists what is"))
     }
 }

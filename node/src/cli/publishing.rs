@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use roommate_protocol::media::clock::ClockView;
+use roommate_protocol::trust::id::BroadcastId;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -26,7 +28,7 @@ pub(super) struct Publishing {
     room: Room,
     publisher: Publisher,
     target_kbps: Option<u32>,
-    broadcast: roommate_protocol::trust::id::BroadcastId,
+    broadcast: BroadcastId,
     /// The status when the source had ended: children leave it one by one afterwards.
     last: Option<RoomStatus>,
 }
@@ -42,18 +44,17 @@ impl Publishing {
         let control = Arc::new(SourceControl::new());
         let encoder = opened.source.format().can_force_keyframe.then(|| control.clone());
         let catalog = catalog(opened.source.as_ref());
-        let publications = room.publish(catalog, encoder).await.map_err(Fail::new)?;
+        let view = ClockView::at_publisher(opened.start.wall, opened.start.mono);
+        let publications = room.publish(catalog, view, encoder).await.map_err(Fail::new)?;
         let publication = publications
             .into_iter()
             .next()
             .ok_or_else(|| Fail::new("the source has no track to publish"))?;
         let broadcast = publication.key.broadcast;
-        let view = publication.view;
         let config = PublisherConfig {
             key: desk.identity.key.clone(),
-            room: room.room(),
+            room: room.clone(),
             publication,
-            view,
             clock: desk.clock,
             trace,
         };
@@ -64,6 +65,11 @@ impl Publishing {
     /// How far the source is.
     pub(super) fn state(&self) -> watch::Receiver<State> {
         self.publisher.state()
+    }
+
+    /// Whether an access unit was published.
+    pub(super) fn is_live(&self) -> bool {
+        self.publisher.stats().access_units > 0
     }
 
     /// The fields of a `publish` line.

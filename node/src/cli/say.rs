@@ -15,7 +15,10 @@ pub fn note(text: &str) {
 /// Text of somebody else, made harmless for a terminal: control and direction characters are
 /// written out.
 pub fn escaped(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars()
         .map(|c| if harmless(c) { c.to_string() } else { c.escape_unicode().to_string() })
         .collect()
@@ -51,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_longest_link_fits_eighty_columns() {
-        let link = format!("roommate:{}", "A".repeat(roommate_protocol::limits::INVITE_CHARS_MAX - 9));
+        let link =
+            format!("roommate:{}", "A".repeat(roommate_protocol::limits::INVITE_CHARS_MAX - 9));
         let code = qr_code(&link).unwrap();
         assert!(code.lines().all(|line| line.chars().count() <= 80));
     }

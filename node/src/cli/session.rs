@@ -39,9 +39,7 @@ impl Desk {
         let data = data_dir(common)?;
         let identity = data.identity().map_err(Fail::new)?;
         if identity.second {
-            say::note(
-                "Another process uses this data directory: this one takes a fresh node key.",
-            );
+            say::note("Another process uses this data directory: this one takes a fresh node key.");
         }
         let me = PeerId(identity.key.verifying_key().to_bytes());
         Ok(Self { clock, data, identity, me })

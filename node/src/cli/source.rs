@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::TrackId;
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 
@@ -17,6 +18,8 @@ use crate::media::test_source::TestSource;
 /// A source that is ready to run.
 pub(super) struct Opened {
     pub(super) source: Box<dyn Source>,
+    /// When the broadcast's clock was started.
+    pub(super) start: Now,
     /// What the encoder aims at; `None` for a file.
     pub(super) target_kbps: Option<u32>,
 }
@@ -32,6 +35,7 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
             SourceSpec::default()
         }
     };
+    let start = clock.now();
     match spec {
         SourceSpec::Test(spec) => {
             if repeat {
@@ -43,12 +47,12 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
                      install nasm, run `cargo clean -p openh264-sys2`, and build again.",
                 );
             }
-            let source = TestSource::open(spec, clock, clock.now()).map_err(Fail::new)?;
-            Ok(Opened { source: Box::new(source), target_kbps: Some(spec.kbits) })
+            let source = TestSource::open(spec, clock, start).map_err(Fail::new)?;
+            Ok(Opened { source: Box::new(source), start, target_kbps: Some(spec.kbits) })
         }
         SourceSpec::File(path) => {
             let source = Mp4Source::open(&path, clock, repeat).map_err(Fail::new)?;
-            Ok(Opened { source: Box::new(source), target_kbps: None })
+            Ok(Opened { source: Box::new(source), start, target_kbps: None })
         }
     }
 }
@@ -56,8 +60,7 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
 /// The catalog of a broadcast with this one track of pictures.
 pub(super) fn catalog(source: &dyn Source) -> Catalog {
     let format = source.format();
-    let kind =
-        TrackKind::Video { width: format.width, height: format.height, fps: format.fps };
+    let kind = TrackKind::Video { width: format.width, height: format.height, fps: format.fps };
     Catalog {
         tracks: vec![CatalogTrack {
             id: TrackId(0),

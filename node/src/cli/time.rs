@@ -7,7 +7,9 @@ use roommate_protocol::time::Wall;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     /// None of the three forms.
-    #[error("{0:?} is no time: write a duration (90m, 12h), a time (2030-01-31T18:00:00Z) or never")]
+    #[error(
+        "{0:?} is no time: write a duration (90m, 12h), a time (2030-01-31T18:00:00Z) or never"
+    )]
     Form(String),
     /// Not in the future.
     #[error("{0:?} is already over")]
@@ -37,7 +39,8 @@ pub fn parse(text: &str, now: Wall) -> Result<Option<Wall>, TimeError> {
 
 /// `at` as people and scripts read it (RFC 3339, UTC).
 pub fn show(at: Wall) -> String {
-    Timestamp::from_second(at.as_secs()).map_or_else(|_| at.as_secs().to_string(), |t| t.to_string())
+    Timestamp::from_second(at.as_secs())
+        .map_or_else(|_| at.as_secs().to_string(), |t| t.to_string())
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roommate_protocol::room::input::Route;
-use roommate_protocol::room::output::Broadcast;
+use roommate_protocol::room::Broadcast;
+use roommate_protocol::room::Route;
 use roommate_protocol::time::Mono;
 use roommate_protocol::trust::id::{BroadcastId, PeerId, TrackKey};
 use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
@@ -64,7 +64,14 @@ impl Watching {
             None => None,
         };
         let trace = trace.map(|trace| Arc::new(Mutex::new(trace)));
-        Ok(Self { room, config, trace, rows: Vec::new(), past: Totals::default(), refused: Vec::new() })
+        Ok(Self {
+            room,
+            config,
+            trace,
+            rows: Vec::new(),
+            past: Totals::default(),
+            refused: Vec::new(),
+        })
     }
 
     /// Counts times from here, where nothing was received yet.
@@ -105,11 +112,8 @@ impl Watching {
             self.refused.push(broadcast.id);
             return Ok(());
         };
-        let key = TrackKey {
-            publisher: broadcast.publisher,
-            broadcast: broadcast.id,
-            track: track.id,
-        };
+        let key =
+            TrackKey { publisher: broadcast.publisher, broadcast: broadcast.id, track: track.id };
         let subscription = self.room.subscribe(key, self.config.latency).await?;
         let (clock, shared) = (subscription.clock.clone(), subscription.track.clone());
         let player = Player::start(PlayerConfig {
@@ -220,9 +224,8 @@ impl Watching {
 
     fn facts(&self, row: &Row) -> Facts {
         let stats = row.player.stats();
-        let since = |at: Option<Mono>| {
-            at.map(|at| at.since(self.config.start).as_secs_f64() * 1000.0)
-        };
+        let since =
+            |at: Option<Mono>| at.map(|at| at.since(self.config.start).as_secs_f64() * 1000.0);
         let reads = row.track.reads();
         Facts {
             publisher: Some(row.publisher),
@@ -271,12 +274,7 @@ pub(super) fn route_word(route: Route) -> &'static str {
     }
 }
 
-fn line(
-    publisher: PeerId,
-    fed: Option<&Fed>,
-    facts: &Facts,
-    kbps: f64,
-) -> Map<String, Value> {
+fn line(publisher: PeerId, fed: Option<&Fed>, facts: &Facts, kbps: f64) -> Map<String, Value> {
     let [p50, p99, max] = facts.latency.map(crate::report::ms);
     let Value::Object(fields) = json!({
         "publisher": publisher.to_string(),

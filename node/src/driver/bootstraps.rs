@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use libp2p::Multiaddr;
 use roommate_protocol::address::{Address, Kind};
-use roommate_protocol::room::input::ConnId;
+use roommate_protocol::room::ConnId;
 use roommate_protocol::rooms::reach::Reach;
 use roommate_protocol::rooms::watch::{Output, Watch, WatchConfig};
 use roommate_protocol::time::{Deadline, Now, earliest};
@@ -213,7 +213,8 @@ impl Bootstraps {
                 while let Some(output) = watch.poll_output() {
                     match output {
                         Output::Send(frame) => {
-                            let full = seat.out.as_ref().is_some_and(|out| out.try_send(frame).is_err());
+                            let full =
+                                seat.out.as_ref().is_some_and(|out| out.try_send(frame).is_err());
                             if full && let Some(conn) = seat.conn {
                                 tracing::debug!(address = %to_multiaddr(address), "does not read");
                                 self.actions.push_back(Action::Close(conn));

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roommate_protocol::room::input::RoomConfig;
-use roommate_protocol::room::output::Refusal;
+use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::room::proof::ProofKey;
-use roommate_protocol::room::Room as Machine;
+use roommate_protocol::room::{Refusal, Room as Machine, RoomConfig};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{BroadcastId, RoomPk, TrackKey};
 use roommate_protocol::wire::catalog::Catalog;
@@ -28,24 +27,46 @@ pub(crate) struct Joined {
 
 /// One request, with where to answer.
 pub(crate) enum Command {
-    Join { config: JoinConfig, reply: oneshot::Sender<Joined> },
+    Join {
+        config: JoinConfig,
+        reply: oneshot::Sender<Joined>,
+    },
     Publish {
         room: RoomPk,
         catalog: Catalog,
+        view: ClockView,
         encoder: Option<Arc<SourceControl>>,
         reply: oneshot::Sender<Result<Vec<Publication>, Refusal>>,
     },
-    Retract { room: RoomPk, broadcast: BroadcastId },
+    NoteKeyframe {
+        room: RoomPk,
+        key: TrackKey,
+    },
+    Retract {
+        room: RoomPk,
+        broadcast: BroadcastId,
+    },
     Subscribe {
         room: RoomPk,
         key: TrackKey,
         latency: Duration,
         reply: oneshot::Sender<Result<Subscription, Refusal>>,
     },
-    Unsubscribe { room: RoomPk, key: TrackKey },
-    WantKeyframe { room: RoomPk, key: TrackKey },
-    Leave { room: RoomPk, reply: oneshot::Sender<()> },
-    Shutdown { reply: oneshot::Sender<()> },
+    Unsubscribe {
+        room: RoomPk,
+        key: TrackKey,
+    },
+    WantKeyframe {
+        room: RoomPk,
+        key: TrackKey,
+    },
+    Leave {
+        room: RoomPk,
+        reply: oneshot::Sender<()>,
+    },
+    Shutdown {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 impl Driver {
@@ -54,12 +75,19 @@ impl Driver {
             Command::Join { config, reply } => {
                 let _ = reply.send(self.join(config, now));
             }
-            Command::Publish { room, catalog, encoder, reply } => {
-                let _ = reply.send(self.publish(room, catalog, encoder, now));
+            Command::Publish { room, catalog, view, encoder, reply } => {
+                let _ = reply.send(self.publish(room, (catalog, view), encoder, now));
+            }
+            Command::NoteKeyframe { room, key } => {
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.machine.handle_keyframe(key, now);
+                }
             }
             Command::Retract { room, broadcast } => {
-                if let Some(entry) = self.rooms.get_mut(&room) {
-                    entry.machine.retract(broadcast, now);
+                if let Some(entry) = self.rooms.get_mut(&room)
+                    && entry.machine.retract(broadcast, now).is_ok()
+                {
+                    entry.tracks.retain(|key, _| key.broadcast != broadcast);
                 }
             }
             Command::Subscribe { room, key, latency, reply } => {
@@ -111,28 +139,28 @@ impl Driver {
                 entry.machine.handle_connected(connected, now);
             }
         }
-        self.tell_status(config.room, now);
+        self.tell_status(config.room);
         Joined { status, events: events_out }
     }
 
     fn publish(
         &mut self,
         room: RoomPk,
-        catalog: Catalog,
+        (catalog, view): (Catalog, ClockView),
         encoder: Option<Arc<SourceControl>>,
         now: Now,
     ) -> Result<Vec<Publication>, Refusal> {
         let me = self.desk.me;
         let entry = self.rooms.get_mut(&room).ok_or(Refusal::Ended)?;
         let tracks: Vec<_> = catalog.tracks.iter().map(|track| track.id).collect();
-        let broadcast = entry.machine.publish(catalog, now)?;
+        let broadcast = entry.machine.publish(catalog, view, now)?;
         let publication = |track| {
             let key = TrackKey { publisher: me, broadcast, track };
             let shared = Arc::new(SharedTrack::new());
             let clock = Arc::new(SharedClock::default());
             let row = Track { shared: shared.clone(), encoder: encoder.clone(), clock };
             entry.tracks.insert(key, row);
-            Publication { key, track: shared }
+            Publication { key, track: shared, view }
         };
         Ok(tracks.into_iter().map(publication).collect())
     }

@@ -10,6 +10,7 @@ mod feeds;
 mod perform;
 mod room;
 mod swarm;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,7 +183,7 @@ impl Driver {
         if self.status_at <= now.mono {
             self.status_at = now.mono + STATUS_EVERY;
             for room in self.rooms.keys().copied().collect::<Vec<_>>() {
-                self.tell_status(room, now);
+                self.tell_status(room);
             }
         }
     }
@@ -194,7 +195,7 @@ impl Driver {
         if self.suspend.handle_clocks(now.mono, runtime) {
             tracing::info!("this machine slept; clocks and deadlines are set anew");
             for entry in self.rooms.values_mut() {
-                entry.machine.handle_suspend(now);
+                entry.machine.handle_resumed(now);
             }
             self.on_deadline(now);
         }

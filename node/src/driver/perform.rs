@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use roommate_protocol::room::input::{ConnId, Source};
-use roommate_protocol::room::output::{Event, Output};
+use roommate_protocol::room::{ConnId, Source};
+use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
@@ -76,13 +76,25 @@ impl Driver {
             Output::CloseConnection { conn, code } => self.close_unless_used(room, conn, code),
             Output::AskLacking { track } => self.tell_lacking(room, track),
             Output::ExpectStreams { conn, sub, track } => {
-                if let Some(shared) = self.shared(room, track) {
+                if let Some(row) = self.rooms.get(&room).and_then(|entry| entry.tracks.get(&track))
+                {
+                    row.clock.set_subscribed(self.desk.clock.mono());
+                    let shared = row.shared.clone();
                     self.feeds.expect(conn, sub, (room, track), shared);
                 }
             }
             Output::ForgetStreams { conn, sub } => self.feeds.forget(conn, sub),
             Output::StartFeed { conn, sub, track, lacking, latency, path, until } => {
-                self.start_feed(FeedOrder { room, conn, sub, track, lacking, latency, path, until });
+                self.start_feed(FeedOrder {
+                    room,
+                    conn,
+                    sub,
+                    track,
+                    lacking,
+                    latency,
+                    path,
+                    until,
+                });
             }
             Output::StopFeed { conn, sub, code } => self.feeds.stop(conn, sub, code),
             Output::KeyframeWanted { track } => {
@@ -141,23 +153,29 @@ impl Driver {
 
     fn on_event(&mut self, room: RoomPk, event: Event) {
         let now = self.desk.clock.now();
-        super::feeds::log_event(&event);
+        super::tell::log_event(&event);
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         match &event {
             Event::Retracted { publisher, broadcast, why } => {
-                let over = super::feeds::over(*why);
-                let of = |key: &TrackKey| key.publisher == *publisher && key.broadcast == *broadcast;
+                let over = super::tell::over(*why);
+                let of =
+                    |key: &TrackKey| key.publisher == *publisher && key.broadcast == *broadcast;
                 for (_, row) in entry.tracks.iter().filter(|(key, _)| of(key)) {
                     row.shared.close(over, now.mono);
                 }
                 entry.tracks.retain(|key, _| !of(key));
+            }
+            Event::Admitted { track, .. } => {
+                if let Some(row) = entry.tracks.get(track) {
+                    row.clock.set_admitted(now.mono);
+                }
             }
             Event::TurnedAway { .. } => entry.refused += 1,
             Event::Ended { reason } => entry.ended = Some(*reason),
             _ => {}
         }
         entry.tell(RoomEvent::Room(event));
-        self.tell_status(room, now);
+        self.tell_status(room);
     }
 
     pub(super) fn on_word(&mut self, word: Word, now: Now) {
@@ -173,7 +191,7 @@ impl Driver {
             }
             Word::ControlFailed { conn, peer, room } => {
                 tracing::debug!(%peer, "no proof of the room secret");
-                self.failures.handle_failure(peer, now.mono);
+                self.failures.handle_failed(peer, now.mono);
                 if let Some(entry) = room.and_then(|room| self.rooms.get_mut(&room)) {
                     entry.machine.handle_control_failed(conn, now);
                 }
@@ -184,7 +202,7 @@ impl Driver {
                     tracing::warn!(conn = conn.0, %violation, "a member broke a rule");
                     entry.refused += 1;
                 }
-                self.refresh_clocks(room, now);
+                self.refresh_clocks(room);
             }
             Word::ControlDown { conn, room, violation } => {
                 if let Some(violation) = violation {

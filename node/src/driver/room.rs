@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use roommate_protocol::room::ConnId;
+use roommate_protocol::room::EndReason;
 use roommate_protocol::room::Room as Machine;
-use roommate_protocol::room::input::ConnId;
-use roommate_protocol::room::output::EndReason;
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use tokio::sync::{mpsc, oneshot, watch};

@@ -8,7 +8,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, TransportError};
 use roommate_protocol::address::Address;
-use roommate_protocol::room::input::{ConnId, Connected, Route};
+use roommate_protocol::room::{ConnId, Connected, Route};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_transport::{DoorEvent, OpenError};

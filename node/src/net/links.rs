@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use libp2p::Multiaddr;
 use libp2p::swarm::ConnectionId;
-use roommate_protocol::room::input::{ConnId, Route};
+use roommate_protocol::room::{ConnId, Route};
 use roommate_protocol::trust::id::PeerId;
 use roommate_transport::Native;
 

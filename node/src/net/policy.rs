@@ -64,9 +64,10 @@ mod tests {
 
     #[test]
     fn loopback_is_told_only_to_a_bootstrap_that_is_there_too() {
-        let listen: Vec<Multiaddr> = ["/ip4/127.0.0.1/udp/5/quic-v1", "/ip4/10.1.2.3/udp/5/quic-v1"]
-            .map(|text| text.parse().unwrap())
-            .into();
+        let listen: Vec<Multiaddr> =
+            ["/ip4/127.0.0.1/udp/5/quic-v1", "/ip4/10.1.2.3/udp/5/quic-v1"]
+                .map(|text| text.parse().unwrap())
+                .into();
         let me = PeerId([1; 32]);
         let near: Multiaddr = "/ip4/127.0.0.1/udp/4001/quic-v1".parse().unwrap();
         let far: Multiaddr = "/ip4/31.7.1.2/udp/4001/quic-v1".parse().unwrap();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use libp2p::Stream;
 use roommate_protocol::limits::PROOF_TIMEOUT;
-use roommate_protocol::room::input::ConnId;
+use roommate_protocol::room::ConnId;
 use roommate_protocol::room::proof::{
     PROOF_FRAME_BYTES_MAX, ProofDialler, ProofFailed, ProofKey, ProofListener, Step,
 };

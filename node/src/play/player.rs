@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::media::unit::ViewUnit;
+use crate::media::ViewUnit;
 use crate::node::Subscription;
 use crate::percentile::Percentiles;
 use crate::trace::Trace;
@@ -78,11 +78,7 @@ impl Player {
     pub fn start(config: PlayerConfig) -> Self {
         let stats = Arc::new(Mutex::new(WatchStats::default()));
         let stop = CancellationToken::new();
-        let work = Work {
-            reorder: Reorder::new(config.latency),
-            config,
-            stats: stats.clone(),
-        };
+        let work = Work { reorder: Reorder::new(config.latency), config, stats: stats.clone() };
         let task = Some(tokio::spawn(work.run(stop.clone())));
         Self { stats, stop, task }
     }
@@ -128,9 +124,10 @@ impl Work {
             if over.is_some() || stop.is_cancelled() {
                 break;
             }
-            let wait = self.reorder.poll_timeout().map_or(Duration::from_millis(500), |(at, _)| {
-                at.since(self.config.clock.mono())
-            });
+            let wait = self
+                .reorder
+                .poll_timeout()
+                .map_or(Duration::from_millis(500), |(at, _)| at.since(self.config.clock.mono()));
             tokio::select! {
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -168,7 +165,8 @@ impl Work {
     }
 
     fn take(&mut self, ready: ReadyUnit) {
-        let ReadyUnit { seq, group, unit, ready_at } = ready;
+        let unit = ready.access_unit();
+        let ReadyUnit { seq, group, ready_at, .. } = ready;
         let clock = &self.config.subscription.clock;
         let view = clock.view();
         let ready_us = view.map_or(0, |view| view.at(ready_at));

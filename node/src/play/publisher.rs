@@ -5,16 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use ed25519_dalek::SigningKey;
-use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::media::publish::{PublishRefusal, TrackPublisher};
 use roommate_protocol::media::track::AccessUnit;
-use roommate_protocol::trust::id::RoomPk;
 use roommate_protocol::wire::record::{RecordError, Signer};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::media::source::{Source, SourceControl, SourceError, SourceUnit};
-use crate::node::Publication;
+use crate::node::{Publication, Room};
 use crate::percentile::Percentiles;
 use crate::trace::Trace;
 
@@ -77,11 +75,9 @@ pub struct PublisherConfig {
     /// Signs the access units; the publisher's node key.
     pub key: SigningKey,
     /// Where the broadcast is.
-    pub room: RoomPk,
+    pub room: Room,
     /// The track, and where it goes.
     pub publication: Publication,
-    /// The broadcast's clock.
-    pub view: ClockView,
     /// The node's clock.
     pub clock: Clock,
     /// One line an access unit.
@@ -98,7 +94,7 @@ impl Publisher {
         source: Box<dyn Source>,
         control: Arc<SourceControl>,
     ) -> Result<Self, PublisherError> {
-        let signer = Signer::new(config.key.clone(), config.room, config.publication.key)?;
+        let signer = Signer::new(config.key.clone(), config.room.room(), config.publication.key)?;
         let stats = Arc::new(Mutex::new(PublishStats::default()));
         let (tell, state) = watch::channel(State::Starting);
         let work = Work {
@@ -160,7 +156,7 @@ impl Work {
     }
 
     fn publish(&mut self, unit: &SourceUnit) {
-        let captured_us = self.config.view.at(unit.captured);
+        let captured_us = self.config.publication.view.at(unit.captured);
         let access_unit = AccessUnit {
             pts: unit.pts,
             decode_offset: unit.decode_offset,
@@ -179,6 +175,9 @@ impl Work {
             }
         };
         self.config.publication.track.append(&appends, self.config.clock.mono());
+        if unit.keyframe {
+            self.config.room.note_keyframe(self.config.publication.key);
+        }
         self.count(unit, captured_us);
         self.tell.send_if_modified(|state| {
             let first = *state == State::Starting;

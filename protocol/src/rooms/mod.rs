@@ -8,6 +8,7 @@ mod clients;
 mod found;
 pub mod message;
 mod quota;
+pub mod reach;
 pub mod record;
 pub mod registry;
 mod shelf;
