@@ -39,8 +39,8 @@ impl QuicTransport {
     /// Both belong into the same swarm.
     pub fn new(config: Config, keypair: &Keypair) -> Result<(Self, Door), Error> {
         let shared = Arc::new(Shared {
+            identity: Identity::new(keypair, config.id_lifetime)?,
             config,
-            identity: Identity::new(keypair)?,
             registry: Arc::default(),
             admission: Arc::default(),
         });
