@@ -74,6 +74,8 @@ pub struct Counts {
     /// Requests that were refused, and clients that were closed for what they did or for want of a
     /// place, since the start.
     pub refused: u64,
+    /// Bytes of frames of unknown types, since the start: what came here and is not of this protocol.
+    pub foreign_bytes: u64,
 }
 
 /// See the module.
@@ -82,6 +84,7 @@ pub struct Registry {
     shelf: Shelf,
     clients: Clients,
     refused: u64,
+    foreign_bytes: u64,
     rng: ChaCha8Rng,
 }
 
@@ -92,12 +95,15 @@ impl Registry {
             shelf: Shelf::new(config.records_max),
             clients: Clients::new(config),
             refused: 0,
+            foreign_bytes: 0,
             rng: ChaCha8Rng::from_seed(seed),
         }
     }
 
-    /// A client opened its stream. `peer` is proved by the connection, `ip` is where that comes from.
-    /// Again on the same connection: its watches and unsent bytes went with the old stream.
+    /// A client's connection is up: `peer` is proved by it, `ip` is where it comes from. Or, told
+    /// again, it opened its stream: watches and unsent bytes of an older stream went with that.
+    ///
+    /// A connection without a stream is a client that has said nothing yet, and ends like one.
     pub fn handle_opened(&mut self, client: ClientId, peer: PeerId, ip: IpAddr, now: Now) {
         self.clients.open(client, peer, ip, now.mono);
     }
@@ -125,10 +131,15 @@ impl Registry {
         let Some(from) = self.clients.hear(client, now.mono) else { return Ok(()) };
         let result = self.try_frame(client, from, frame, now);
         if result.is_err() {
-            self.refused += 1;
-            self.clients.forget(client);
+            self.handle_broken(client);
         }
         result
+    }
+
+    /// The bytes of a client's stream are no frames: its connection is to be closed.
+    pub fn handle_broken(&mut self, client: ClientId) {
+        self.refused += 1;
+        self.clients.forget(client);
     }
 
     /// A deadline of [`Self::poll_timeout`] has passed.
@@ -160,6 +171,7 @@ impl Registry {
             clients: self.clients.len(),
             unsent_bytes: self.clients.unsent(),
             refused: self.refused + self.clients.closed(),
+            foreign_bytes: self.foreign_bytes,
         }
     }
 
@@ -171,6 +183,7 @@ impl Registry {
         now: Now,
     ) -> Result<(), Violation> {
         let Some(request) = Request::decode(frame)? else {
+            self.foreign_bytes += frame.len() as u64;
             return Ok(self.clients.unknown(client, now.mono)?);
         };
         let done = match self.clients.spend(client, cost(&request), now.mono) {
