@@ -5,8 +5,10 @@
 
 mod mp4_boxes;
 mod mp4_index;
+pub mod mp4_sink;
 pub mod mp4_source;
 mod mp4_track;
+mod mp4_write;
 pub mod source;
 mod unit;
 
