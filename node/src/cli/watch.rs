@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use roommate_protocol::room::{Broadcast, Event, LeftWhy, RetractedWhy};
-use roommate_protocol::trust::id::{BroadcastId, PeerId};
-use roommate_protocol::wire::catalog::CatalogTrack;
+use roommate_protocol::room::{Event, LeftWhy, RetractedWhy};
 use serde_json::{Value, json};
 
 use super::args::WatchArgs;
@@ -13,9 +11,8 @@ use super::end::{Countdown, Signals};
 use super::fail::Fail;
 use super::say;
 use super::session::Desk;
-use super::watching::{Sinks, Watching, WatchingConfig};
+use super::watching::{NoSinks, Watching, WatchingConfig};
 use crate::node::{Room, RoomEvent, RoomEvents};
-use crate::play::player::Sink;
 use crate::report::Report;
 
 /// With `--out`, how long a room without a broadcast is waited in.
@@ -77,16 +74,6 @@ fn refuse_later(args: &WatchArgs) -> Result<(), Fail> {
         return Err(Fail::later("--parent"));
     }
     Ok(())
-}
-
-struct NoSinks;
-
-impl Sinks for NoSinks {
-    fn of(&mut self, _: &Broadcast, _: &CatalogTrack) -> Vec<Box<dyn Sink>> {
-        Vec::new()
-    }
-
-    fn ended(&mut self, _: PeerId, _: BroadcastId) {}
 }
 
 /// Until the person, the clock, the room or the last broadcast ends it.

@@ -36,6 +36,17 @@ pub(super) struct WatchingConfig {
     pub(super) sinks: Box<dyn Sinks>,
 }
 
+/// Nothing but counts.
+pub(super) struct NoSinks;
+
+impl Sinks for NoSinks {
+    fn of(&mut self, _: &Broadcast, _: &CatalogTrack) -> Vec<Box<dyn Sink>> {
+        Vec::new()
+    }
+
+    fn ended(&mut self, _: PeerId, _: BroadcastId) {}
+}
+
 struct Row {
     publisher: PeerId,
     broadcast: BroadcastId,
@@ -74,9 +85,10 @@ impl Watching {
         })
     }
 
-    /// Counts times from here, where nothing was received yet.
-    pub(super) fn count_from(&mut self, start: Mono) {
-        self.config.start = self.config.start.max(start);
+    /// Counts times from now on: for a viewer that was there before there was anything to see.
+    #[cfg(feature = "demo")]
+    pub(super) fn count_from_now(&mut self) {
+        self.config.start = self.config.clock.mono();
     }
 
     /// Begins to play what is new, and puts away what is over.

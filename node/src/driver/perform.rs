@@ -8,6 +8,7 @@ use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::Driver;
 use super::bootstraps::Action;
@@ -122,10 +123,14 @@ impl Driver {
     fn send(&mut self, room: RoomPk, conn: ConnId, frame: Bytes) {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let Some(stream) = entry.streams.get(&conn) else { return };
-        if stream.try_send(frame).is_err() {
-            tracing::warn!(conn = conn.0, "a member does not read its control stream: closed");
-            entry.streams.remove(&conn);
-            self.close_connection(conn);
+        match stream.try_send(frame) {
+            // A stream that has ended says so itself.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::warn!(conn = conn.0, "a member does not read its control stream: closed");
+                entry.streams.remove(&conn);
+                self.close_connection(conn);
+            }
         }
     }
 
