@@ -16,3 +16,4 @@ pub mod report;
 pub mod status;
 pub mod trace;
 pub mod version;
+pub mod viewer;
