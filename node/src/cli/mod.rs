@@ -5,6 +5,8 @@ pub mod args;
 mod demo;
 mod end;
 mod fail;
+mod outlets;
+mod page;
 mod publish;
 mod publishing;
 mod room;

@@ -124,7 +124,7 @@ fn everywhere(host: &str, port: u16) -> Multiaddr {
 }
 
 /// The name shown to others: as told, else the end of the PeerId, which says nothing of anybody.
-fn name(common: &Common, me: PeerId) -> String {
+pub(super) fn name(common: &Common, me: PeerId) -> String {
     common.name.clone().unwrap_or_else(|| format!("guest {}", &me.short()[4..]))
 }
 

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use roommate_protocol::room::{Event, LeftWhy, RetractedWhy};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::args::WatchArgs;
 use super::end::{Countdown, Signals};
 use super::fail::Fail;
+use super::outlets::Outlets;
+use super::page::Page;
 use super::say;
 use super::session::Desk;
-use super::watching::{NoSinks, Watching, WatchingConfig};
+use super::watching::{Watching, WatchingConfig};
 use crate::node::{Room, RoomEvent, RoomEvents};
 use crate::report::Report;
+use crate::status::RoomStatus;
 
 /// With `--out`, how long a room without a broadcast is waited in.
 const OUT_WAIT: Duration = Duration::from_secs(10);
@@ -31,31 +35,38 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let invite = desk.read_link(&args.link)?;
     let mut signals = Signals::listen()?;
     let (node, room, mut events) = desk.join(&args.common, &invite).await?;
-    report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": null}));
+    let page = Page::serve(args.common.viewer, desk.clock).await?;
+    report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": page.url()}));
+    if !args.no_open && args.out.is_none() {
+        page.open();
+    } else if !args.json && args.out.is_none() {
+        say::note(&format!("The page is at {}", page.url()));
+    }
     countdown.begin();
+    let outlets = Outlets::new(args.out.clone(), args.peer.clone(), Some(page.feed()));
+    let failed = outlets.failed();
     let config = WatchingConfig {
         clock: desk.clock,
         latency: Duration::from_millis(args.latency.into()),
         start,
         trace: args.trace.clone(),
-        sinks: Box::new(NoSinks),
+        sinks: Box::new(outlets),
     };
-    let mut watching = Watching::new(room.clone(), config)?;
+    let watching = Watching::new(room.clone(), config)?;
     let until_over = (args.out.is_some() && !args.wait).then_some(OUT_WAIT);
-    let result = watch(&report, &mut watching, (&room, &mut events), until_over, async {
-        tokio::select! {
-            () = countdown.wait() => {}
-            () = signals.wait() => {}
-        }
-    })
-    .await;
-    watching.end().await;
-    report.summary(Value::Object(watching.summary()));
-    if !args.json {
-        say::note(&watching.sentence());
-    }
+    let name = super::session::name(&args.common, desk.me);
+    let mut watch = Watch { report, watching, room, name, page, failed, until_over };
+    let result = watch
+        .run(&mut events, async {
+            tokio::select! {
+                () = countdown.wait() => {}
+                () = signals.wait() => {}
+            }
+        })
+        .await;
+    let recorded = watch.close().await;
     node.shutdown().await;
-    result
+    result.and(recorded)
 }
 
 fn refuse_later(args: &WatchArgs) -> Result<(), Fail> {
@@ -76,56 +87,110 @@ fn refuse_later(args: &WatchArgs) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Until the person, the clock, the room or the last broadcast ends it.
-pub(super) async fn watch(
-    report: &Report,
-    watching: &mut Watching,
-    (room, events): (&Room, &mut RoomEvents),
+struct Watch {
+    report: Report,
+    watching: Watching,
+    room: Room,
+    name: String,
+    page: Page,
+    /// Tells that the recording has failed.
+    failed: tokio::sync::watch::Receiver<Option<String>>,
     until_over: Option<Duration>,
-    end: impl Future<Output = ()>,
-) -> Result<(), Fail> {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    let mut status = room.watch();
-    let mut idle_since = None;
-    let mut waiting_told = false;
-    tokio::pin!(end);
-    loop {
-        let newest = status.borrow_and_update().clone();
-        watching.follow(&newest).await;
-        if watching.is_playing() {
-            idle_since = None;
-            waiting_told = false;
-        } else {
-            idle_since.get_or_insert_with(tokio::time::Instant::now);
-            if !std::mem::replace(&mut waiting_told, true) && !report.wanted() {
-                say::note(&watching.sentence());
+}
+
+impl Watch {
+    /// Until the person, the clock, the room, the disk or the last broadcast ends it.
+    async fn run(
+        &mut self,
+        events: &mut RoomEvents,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), Fail> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut status = self.room.watch();
+        let mut idle = Idle::default();
+        tokio::pin!(end);
+        loop {
+            let newest = status.borrow_and_update().clone();
+            self.watching.follow(&newest).await;
+            if idle.look(self.watching.is_playing()) && !self.report.wanted() {
+                say::note(&self.watching.sentence());
+            }
+            self.tell_page(&newest);
+            let over = idle.over(self.until_over.filter(|_| self.watching.has_played()));
+            tokio::select! {
+                _ = tick.tick() => {
+                    for line in self.watching.lines() {
+                        self.report.line(Value::Object(line));
+                    }
+                }
+                changed = status.changed() => {
+                    if changed.is_err() {
+                        return Err(Fail::new("the node has ended"));
+                    }
+                }
+                event = events.next() => match event {
+                    Some(RoomEvent::Room(Event::Ended { reason })) => {
+                        return Err(Fail::new(reason));
+                    }
+                    Some(event) => tell(&self.report, &event),
+                    None => return Err(Fail::new("the node has ended")),
+                },
+                () = self.page.serve_request(&self.room, &newest) => {}
+                why = failure(&mut self.failed) => return Err(Fail::new(why)),
+                () = over => return Ok(()),
+                () = &mut end => return Ok(()),
             }
         }
-        let over = async {
-            match (until_over, idle_since, watching.has_played()) {
-                (Some(wait), Some(since), true) => tokio::time::sleep_until(since + wait).await,
-                _ => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tick.tick() => {
-                for line in watching.lines() {
-                    report.line(Value::Object(line));
-                }
-            }
-            changed = status.changed() => {
-                if changed.is_err() {
-                    return Err(Fail::new("the node has ended"));
-                }
-            }
-            event = events.next() => match event {
-                Some(RoomEvent::Room(Event::Ended { reason })) => return Err(Fail::new(reason)),
-                Some(event) => tell(report, &event),
-                None => return Err(Fail::new("the node has ended")),
-            },
-            () = over => return Ok(()),
-            () = &mut end => return Ok(()),
+    }
+
+    fn tell_page(&self, status: &RoomStatus) {
+        let me = self.room.me().to_string();
+        let room = self.room.room().to_string();
+        self.page.tell((&me, &self.name), &room, status, &self.watching.seen());
+    }
+
+    /// Ends the players, closes the recording, and tells the summary.
+    async fn close(mut self) -> Result<(), Fail> {
+        self.watching.end().await;
+        let recorded = self.watching.finish_recording().await;
+        self.report.summary(Value::Object(self.watching.summary()));
+        if !self.report.wanted() {
+            say::note(&self.watching.sentence());
         }
+        self.page.shutdown().await;
+        recorded
+    }
+}
+
+/// Since when nothing is on.
+#[derive(Default)]
+struct Idle(Option<Instant>);
+
+impl Idle {
+    /// Looks; true when it has just become idle.
+    fn look(&mut self, playing: bool) -> bool {
+        if playing {
+            self.0 = None;
+            return false;
+        }
+        let newly = self.0.is_none();
+        self.0.get_or_insert_with(Instant::now);
+        newly
+    }
+
+    /// Waits until it has been idle for `wait`; for ever without one.
+    async fn over(&self, wait: Option<Duration>) {
+        match wait.zip(self.0) {
+            Some((wait, since)) => tokio::time::sleep_until(since + wait).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn failure(failed: &mut tokio::sync::watch::Receiver<Option<String>>) -> String {
+    match failed.wait_for(Option::is_some).await.map(|why| why.clone()) {
+        Ok(Some(why)) => why,
+        Ok(None) | Err(_) => std::future::pending().await,
     }
 }
 

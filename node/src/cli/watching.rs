@@ -11,10 +11,13 @@ use roommate_protocol::trust::id::{BroadcastId, PeerId, TrackKey};
 use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use serde_json::{Map, Value, json};
 
+use super::fail::Fail;
 use super::totals::{Facts, Totals};
 use crate::clock::Clock;
+use crate::link::SharedTrack;
 use crate::node::{Room, RoomError};
 use crate::play::player::{Player, PlayerConfig, Sink};
+use crate::play::recorder::Recorder;
 use crate::status::{Fed, RoomStatus, SharedClock};
 use crate::trace::Trace;
 
@@ -24,6 +27,10 @@ pub(super) trait Sinks: Send {
     fn of(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>>;
     /// Nothing more will come of it.
     fn ended(&mut self, publisher: PeerId, broadcast: BroadcastId);
+    /// The recording, to finish it when every player has ended.
+    fn take_recorder(&mut self) -> Option<Recorder> {
+        None
+    }
 }
 
 /// How a viewer watches.
@@ -53,8 +60,26 @@ struct Row {
     key: TrackKey,
     player: Player,
     clock: Arc<SharedClock>,
-    track: Arc<crate::link::SharedTrack>,
+    track: Arc<SharedTrack>,
+    /// What the catalog says of it.
+    described: CatalogTrack,
     told: (u64, Mono),
+    kbps: Option<f64>,
+}
+
+/// What the page shows of one broadcast.
+pub(super) struct Seen {
+    pub(super) publisher: PeerId,
+    pub(super) broadcast: BroadcastId,
+    pub(super) track: CatalogTrack,
+    pub(super) route: String,
+    pub(super) depth: u32,
+    /// p50, p99, max
+    pub(super) latency: [Option<f64>; 3],
+    pub(super) clock_error_ms: Option<f64>,
+    pub(super) kbps: Option<f64>,
+    pub(super) gaps: u64,
+    pub(super) stalls: u64,
 }
 
 pub(super) struct Watching {
@@ -69,9 +94,9 @@ pub(super) struct Watching {
 
 impl Watching {
     /// Watches nothing yet: call [`Watching::follow`] whenever the status has changed.
-    pub(super) fn new(room: Room, config: WatchingConfig) -> Result<Self, super::fail::Fail> {
+    pub(super) fn new(room: Room, config: WatchingConfig) -> Result<Self, Fail> {
         let trace = match &config.trace {
-            Some(path) => Some(Trace::create(path).map_err(super::fail::Fail::new)?),
+            Some(path) => Some(Trace::create(path).map_err(Fail::new)?),
             None => None,
         };
         let trace = trace.map(|trace| Arc::new(Mutex::new(trace)));
@@ -142,7 +167,9 @@ impl Watching {
             player,
             clock,
             track: shared,
+            described: track.clone(),
             told: (0, self.config.clock.mono()),
+            kbps: None,
         });
         Ok(())
     }
@@ -172,12 +199,35 @@ impl Watching {
             let row = &mut self.rows[at];
             let (bytes, since) = std::mem::replace(&mut row.told, (facts.bytes, now));
             let kbps = kbps(facts.bytes.saturating_sub(bytes), now.since(since));
+            row.kbps = Some(kbps);
             lines.push(line(row.publisher, fed(&status, row.key), &facts, kbps));
         }
         if lines.is_empty() {
             lines.push(self.waiting(now));
         }
         lines
+    }
+
+    /// What the page shows.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let status = self.room.status();
+        let seen = |row: &Row| {
+            let facts = self.facts(row);
+            let fed = fed(&status, row.key);
+            Seen {
+                publisher: row.publisher,
+                broadcast: row.broadcast,
+                track: row.described.clone(),
+                route: route(row.publisher, fed),
+                depth: fed.map_or(0, |fed| fed.path.len() as u32),
+                latency: facts.latency,
+                clock_error_ms: facts.clock_error_ms,
+                kbps: row.kbps,
+                gaps: facts.gaps,
+                stalls: facts.stalls,
+            }
+        };
+        self.rows.iter().map(seen).collect()
     }
 
     /// Everything added up.
@@ -231,6 +281,14 @@ impl Watching {
         let rows: Vec<_> = self.rows.iter().map(|row| (row.publisher, row.broadcast)).collect();
         for (publisher, broadcast) in rows {
             self.config.sinks.ended(publisher, broadcast);
+        }
+    }
+
+    /// Closes the recording, if there is one; every player has ended by then.
+    pub(super) async fn finish_recording(&mut self) -> Result<(), Fail> {
+        match self.config.sinks.take_recorder() {
+            Some(recorder) => recorder.finish().await.map_err(Fail::new),
+            None => Ok(()),
         }
     }
 

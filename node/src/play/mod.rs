@@ -2,3 +2,4 @@
 
 pub mod player;
 pub mod publisher;
+pub mod recorder;
