@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::driver::{self, Command};
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
-use crate::net::behaviour::SwarmError;
+use crate::net::SwarmError;
 use crate::status::{RoomStatus, SharedClock};
 
 /// Events of one room that wait to be read; more, and the newest are counted as missed.
@@ -147,7 +147,7 @@ impl Node {
     /// [`NodeEnded`]
     pub async fn join(&self, config: JoinConfig) -> Result<(Room, RoomEvents), NodeEnded> {
         let room = config.room;
-        let joined = ask(&self.commands, |reply| Command::Join { config, reply }).await?;
+        let joined = ask(&self.commands, |reply| Command::Join { config: Box::new(config), reply }).await?;
         let handle =
             Room { me: self.me, room, commands: self.commands.clone(), status: joined.status };
         Ok((handle, RoomEvents { events: joined.events }))

@@ -20,7 +20,7 @@ use crate::report::print_object;
 ///
 /// # Errors
 /// [`Fail`]
-pub fn run(command: RoomCommand) -> Result<(), Fail> {
+pub(super) fn run(command: RoomCommand) -> Result<(), Fail> {
     match command {
         RoomCommand::Create(args) => create(args),
         RoomCommand::Show(args) => show(&args),

@@ -65,6 +65,8 @@ struct Row {
     described: CatalogTrack,
     told: (u64, Mono),
     kbps: Option<f64>,
+    /// Who feeds it; kept when they are gone, for the summary.
+    fed: Option<Fed>,
 }
 
 /// What the page shows of one broadcast.
@@ -118,6 +120,11 @@ impl Watching {
 
     /// Begins to play what is new, and puts away what is over.
     pub(super) async fn follow(&mut self, status: &RoomStatus) {
+        for row in &mut self.rows {
+            if let Some(now) = fed(status, row.key).filter(|fed| fed.parent.is_some()) {
+                row.fed = Some(now.clone());
+            }
+        }
         self.put_away().await;
         for broadcast in &status.broadcasts {
             let known = self.rows.iter().any(|row| row.broadcast == broadcast.id)
@@ -170,6 +177,7 @@ impl Watching {
             described: track.clone(),
             told: (0, self.config.clock.mono()),
             kbps: None,
+            fed: None,
         });
         Ok(())
     }
@@ -232,7 +240,6 @@ impl Watching {
 
     /// Everything added up.
     pub(super) fn summary(&self) -> Map<String, Value> {
-        let status = self.room.status();
         let now = self.config.clock.mono();
         let mut totals = self.past.clone();
         for row in &self.rows {
@@ -242,10 +249,7 @@ impl Watching {
         let last = self.rows.last();
         let publisher = last.map(|row| row.publisher).or(totals.publisher);
         match publisher {
-            Some(publisher) => {
-                let fed = last.and_then(|row| fed(&status, row.key));
-                line(publisher, fed.or(totals.fed.as_ref()), &totals.facts, kbps)
-            }
+            Some(publisher) => line(publisher, totals.fed.as_ref(), &totals.facts, kbps),
             None => self.waiting(now),
         }
     }
@@ -299,7 +303,7 @@ impl Watching {
         let reads = row.track.reads();
         Facts {
             publisher: Some(row.publisher),
-            fed: fed(&self.room.status(), row.key).cloned(),
+            fed: row.fed.clone(),
             received: stats.received,
             caught_up: stats.caught_up,
             gaps: stats.gaps,

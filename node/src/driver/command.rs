@@ -28,7 +28,7 @@ pub(crate) struct Joined {
 /// One request, with where to answer.
 pub(crate) enum Command {
     Join {
-        config: JoinConfig,
+        config: Box<JoinConfig>,
         reply: oneshot::Sender<Joined>,
     },
     Publish {
@@ -73,7 +73,7 @@ impl Driver {
     pub(super) fn on_command(&mut self, command: Command, now: Now) {
         match command {
             Command::Join { config, reply } => {
-                let _ = reply.send(self.join(config, now));
+                let _ = reply.send(self.join(*config, now));
             }
             Command::Publish { room, catalog, view, encoder, reply } => {
                 let _ = reply.send(self.publish(room, (catalog, view), encoder, now));

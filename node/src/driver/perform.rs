@@ -86,18 +86,11 @@ impl Driver {
             }
             Output::ForgetStreams { conn, sub } => self.feeds.forget(conn, sub),
             Output::StartFeed { conn, sub, track, lacking, latency, path, until } => {
-                self.start_feed(FeedOrder {
-                    room,
-                    conn,
-                    sub,
-                    track,
-                    lacking,
-                    latency,
-                    path,
-                    until,
-                });
+                let now = self.desk.clock.now();
+                let order = FeedOrder { room, conn, sub, track, lacking, latency, path, until };
+                self.start_feed(order, now);
             }
-            Output::StopFeed { conn, sub, code } => self.feeds.stop(conn, sub, code),
+            Output::StopFeed { conn, sub, code } => self.feeds.stop((room, conn, sub), code),
             Output::KeyframeWanted { track } => {
                 if let Some(entry) = self.rooms.get_mut(&room)
                     && let Some(row) = entry.tracks.get(&track)

@@ -8,7 +8,7 @@ use roommate_protocol::room::EndReason;
 use roommate_protocol::room::Room as Machine;
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
@@ -41,7 +41,6 @@ pub(super) struct RoomEntry {
     pub(super) status: watch::Sender<RoomStatus>,
     events: mpsc::Sender<RoomEvent>,
     missed: u64,
-    pub(super) leaving: Vec<oneshot::Sender<()>>,
 }
 
 impl RoomEntry {
@@ -64,7 +63,6 @@ impl RoomEntry {
             status: watch::Sender::new(RoomStatus::default()),
             events,
             missed: 0,
-            leaving: Vec::new(),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use roommate_protocol::media::track::Over;
 use roommate_protocol::room::{Event, RetractedWhy, Route};
-use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 
 use super::Driver;
@@ -67,7 +66,7 @@ impl Driver {
     fn children(&self, room: RoomPk) -> Vec<Child> {
         let Some(entry) = self.rooms.get(&room) else { return Vec::new() };
         let row = |child: roommate_protocol::room::Child| {
-            let stats = self.feeds.stats(child.conn, child.sub)?;
+            let stats = self.feeds.stats((room, child.conn, child.sub))?;
             let native = self.links.get(child.conn).and_then(|link| link.native.as_ref());
             let path = native.map(|native| native.stats().path);
             Some(Child {

@@ -6,3 +6,5 @@ pub(crate) mod behaviour;
 pub(crate) mod links;
 pub(crate) mod policy;
 pub(crate) mod words;
+
+pub use behaviour::SwarmError;

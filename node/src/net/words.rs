@@ -76,13 +76,10 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
     let (read, mut write) = stream.split();
     let mut frames = Frames::new(read, FrameReader::bounded(PROOF_FRAME_BYTES_MAX));
     let proof = prove(&desk, &mut frames, &mut write, peer, side);
-    let room = match tokio::time::timeout(PROOF_TIMEOUT, proof).await {
-        Ok(Ok(room)) => room,
-        Ok(Err(_)) | Err(_) => {
-            let word = Word::ControlFailed { conn, peer, room: asked };
-            let _ = desk.words.send(word).await;
-            return;
-        }
+    let Ok(Ok(room)) = tokio::time::timeout(PROOF_TIMEOUT, proof).await else {
+        let word = Word::ControlFailed { conn, peer, room: asked };
+        let _ = desk.words.send(word).await;
+        return;
     };
     frames.grow();
     let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
