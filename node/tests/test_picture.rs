@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roommate::clock::Clock;
 use roommate::media::decode::LumaDecoder;
@@ -115,20 +115,21 @@ fn the_format_says_what_the_stream_is() {
     assert!(format.can_force_keyframe);
 }
 
-/// Counts, not gaps: a busy machine may be late, but over a second it hands over what it should,
-/// never early.
+/// Never early, never back; how late is up to the machine.
 #[test]
 fn pictures_come_in_real_time() {
     let clock = Clock::new();
     let start = clock.now();
     let mut source = TestSource::open(spec("test:160x90@50,100"), clock, start).unwrap();
     let control = SourceControl::new();
-    for index in 0..60_i64 {
+    let mut last = -1;
+    for index in 0..60 {
         let unit = source.next(&control).unwrap().unwrap();
+        assert!(unit.pts > last && unit.pts % i64::from(TIMESCALE / 50) == 0, "picture {index}");
+        last = unit.pts;
         let due = Duration::from_micros(u64::try_from(unit.pts).unwrap() * 100 / 9);
         let after = unit.captured.since(start.mono);
         assert!(after >= due, "picture {index} is {:?} early", due - after);
-        assert!(after <= due + LATEST + Duration::from_millis(50), "picture {index}");
         assert!(unit.captured <= clock.mono());
     }
     assert!(clock.mono().since(start.mono) >= Duration::from_millis(59 * 20));
@@ -158,22 +159,16 @@ fn time_slept_through_is_skipped_and_numbers_stay_consecutive() {
 #[test]
 fn a_stopped_source_ends_although_its_next_picture_is_far() {
     let clock = Clock::new();
-    let mut source = TestSource::open(spec("test:160x90@1,100"), clock, clock.now()).unwrap();
+    let now = clock.now();
+    let start = Now { mono: now.mono + Duration::from_secs(3_000), wall: now.wall };
+    let mut source = TestSource::open(spec("test:160x90@1,100"), clock, start).unwrap();
     let control = Arc::new(SourceControl::new());
     let other = Arc::clone(&control);
-    let (first, seen) = std::sync::mpsc::channel();
+    let (ended, seen) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
-        let mut count = 0;
-        while let Some(_unit) = source.next(&other).unwrap() {
-            count += 1;
-            let _ = first.send(Instant::now());
-        }
-        (count, Instant::now())
+        let _ = ended.send(source.next(&other).unwrap().is_none());
     });
-    // Right after a picture, the next is a second away.
-    let last = seen.recv().unwrap();
     control.stop();
-    let (count, ended) = thread.join().unwrap();
-    assert_eq!(count, 1);
-    assert!(ended - last < Duration::from_millis(900), "it slept on");
+    assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(true));
+    thread.join().unwrap();
 }

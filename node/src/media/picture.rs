@@ -104,7 +104,7 @@ impl Picture {
             return;
         }
         self.luma_row(row)[left..right].fill(colour.y);
-        if row % 2 == 0 {
+        if row.is_multiple_of(2) {
             let (u, v) = self.colour_row(row);
             u[left / 2..right.div_ceil(2)].fill(colour.u);
             v[left / 2..right.div_ceil(2)].fill(colour.v);

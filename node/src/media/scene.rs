@@ -12,11 +12,20 @@ type Gradient = [(f64, (u8, u8, u8))];
 const SKY: &Gradient =
     &[(0.0, (20, 26, 64)), (0.45, (74, 56, 118)), (0.78, (206, 104, 104)), (1.0, (255, 190, 124))];
 const SEA: &Gradient = &[(0.0, (226, 140, 112)), (0.25, (112, 74, 112)), (1.0, (14, 24, 56))];
-/// Colour at the foot, height, speed (both as a share of the picture's), seed of the outline.
-const HILLS: [((u8, u8, u8), f64, f64, f64); 3] = [
-    ((150, 92, 122), 0.27, 0.012, 1.0),
-    ((92, 60, 104), 0.19, 0.028, 2.6),
-    ((38, 32, 66), 0.12, 0.062, 4.4),
+/// What a chain of hills is like; lengths are shares of the picture's.
+struct HillKind {
+    foot: (u8, u8, u8),
+    rise: f64,
+    /// Widths a second.
+    speed: f64,
+    /// Gives the outline.
+    seed: f64,
+}
+
+const HILLS: [HillKind; 3] = [
+    HillKind { foot: (150, 92, 122), rise: 0.27, speed: 0.012, seed: 1.0 },
+    HillKind { foot: (92, 60, 104), rise: 0.19, speed: 0.028, seed: 2.6 },
+    HillKind { foot: (38, 32, 66), rise: 0.12, speed: 0.062, seed: 4.4 },
 ];
 
 /// The landscape, prepared for one size of picture.
@@ -31,7 +40,8 @@ pub(super) struct Scene {
 impl Scene {
     /// Prepares a landscape that leaves the topmost `top` rows black.
     pub(super) fn new(width: usize, height: usize, top: usize) -> Self {
-        let horizon = top + (height - top) * 62 / 100;
+        // Even, so that what is drawn on every second row below carries its colour.
+        let horizon = (top + (height - top) * 62 / 100) & !1;
         let sun_x = width as f64 * 0.7;
         let mut background = Picture::new(width, height);
         paint(&mut background, top..horizon, SKY);
@@ -142,12 +152,8 @@ struct Hill {
 }
 
 impl Hill {
-    fn new(
-        width: usize,
-        height: usize,
-        horizon: usize,
-        (foot, rise, speed, seed): ((u8, u8, u8), f64, f64, f64),
-    ) -> Self {
+    fn new(width: usize, height: usize, horizon: usize, kind: HillKind) -> Self {
+        let HillKind { foot, rise, speed, seed } = kind;
         let tallest = (height as f64 * rise) as usize;
         let period = width * 2;
         let outline: Vec<f64> = (0..period)
