@@ -54,10 +54,6 @@ pub struct Config {
     /// Bytes that may wait unread on a connection. Default 4 MiB: four full streams, and at most
     /// 1 GiB in the hands of 256 hostile peers.
     pub connection_window: u32,
-    /// How long a connection id lives. Default 30 s. A dialler's first id has no reset token (only
-    /// servers may send one in the handshake); from the second on, the dialler's restart is
-    /// noticed at the first packet as well as the listener's.
-    pub id_lifetime: Duration,
     /// With more unfinished inbound handshakes than this, newcomers first prove their address
     /// (QUIC Retry: one more round trip, no state here). Default 32.
     pub retry_above: usize,
@@ -77,7 +73,6 @@ impl Default for Config {
             substreams: 128,
             stream_window: 1 << 20,
             connection_window: 4 << 20,
-            id_lifetime: Duration::from_secs(30),
             retry_above: 32,
             refuse_above: 256,
         }

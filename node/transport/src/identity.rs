@@ -32,13 +32,12 @@ const TAG: usize = 4;
 /// The node's TLS identity and the root of its derived keys.
 pub(crate) struct Identity {
     keypair: Keypair,
-    id_lifetime: Duration,
     pub(crate) client: Arc<QuicClientConfig>,
     pub(crate) server: Arc<QuicServerConfig>,
 }
 
 impl Identity {
-    pub(crate) fn new(keypair: &Keypair, id_lifetime: Duration) -> Result<Self, Error> {
+    pub(crate) fn new(keypair: &Keypair) -> Result<Self, Error> {
         let certificate = |error: &dyn std::fmt::Display| Error::Certificate(error.to_string());
         let mut client =
             libp2p_tls::make_client_config(keypair, None).map_err(|e| certificate(&e))?;
@@ -50,21 +49,15 @@ impl Identity {
         let client = QuicClientConfig::try_from(client).map_err(|e| certificate(&e))?;
         let server = QuicServerConfig::try_from(server).map_err(|e| certificate(&e))?;
         keypair.derive_secret(RESET_DOMAIN).ok_or(Error::KeyKind)?;
-        Ok(Self {
-            keypair: keypair.clone(),
-            id_lifetime,
-            client: Arc::new(client),
-            server: Arc::new(server),
-        })
+        Ok(Self { keypair: keypair.clone(), client: Arc::new(client), server: Arc::new(server) })
     }
 
     /// The configuration of an endpoint bound to `local`.
     pub(crate) fn endpoint(&self, local: SocketAddr) -> Result<EndpointConfig, Error> {
         let reset = self.derive(RESET_DOMAIN, local)?;
         let key = self.derive(CONNECTION_ID_DOMAIN, local)?;
-        let lifetime = self.id_lifetime;
         let mut config = EndpointConfig::new(Arc::new(ResetKey(reset)));
-        config.cid_generator(move || Box::new(ConnectionIds { key: key.clone(), lifetime }));
+        config.cid_generator(move || Box::new(ConnectionIds(key.clone())));
         config.supported_versions(vec![1]);
         Ok(config)
     }
@@ -93,14 +86,11 @@ impl HmacKey for ResetKey {
     }
 }
 
-struct ConnectionIds {
-    key: Hmac<Sha256>,
-    lifetime: Duration,
-}
+struct ConnectionIds(Hmac<Sha256>);
 
 impl ConnectionIds {
     fn tag(&self, nonce: &[u8]) -> [u8; TAG] {
-        let mac = self.key.clone().chain_update(nonce).finalize().into_bytes();
+        let mac = self.0.clone().chain_update(nonce).finalize().into_bytes();
         std::array::from_fn(|i| mac[i])
     }
 }
@@ -123,7 +113,7 @@ impl ConnectionIdGenerator for ConnectionIds {
     }
 
     fn cid_lifetime(&self) -> Option<Duration> {
-        Some(self.lifetime)
+        None
     }
 }
 
@@ -132,12 +122,11 @@ mod tests {
     use super::*;
 
     fn derived(key: &Keypair, local: &str) -> (ResetKey, ConnectionIds) {
-        let lifetime = Duration::from_secs(30);
-        let identity = Identity::new(key, lifetime).unwrap();
+        let identity = Identity::new(key).unwrap();
         let local = local.parse().unwrap();
         (
             ResetKey(identity.derive(RESET_DOMAIN, local).unwrap()),
-            ConnectionIds { key: identity.derive(CONNECTION_ID_DOMAIN, local).unwrap(), lifetime },
+            ConnectionIds(identity.derive(CONNECTION_ID_DOMAIN, local).unwrap()),
         )
     }
 

@@ -114,7 +114,7 @@ async fn openings_are_bounded_and_every_one_is_answered_before_the_end() {
 }
 
 #[tokio::test]
-async fn a_connection_that_another_behaviour_rejects_never_comes_up() {
+async fn a_connection_to_the_wrong_peer_never_comes_up_and_leaves_nothing() {
     let mut b = own(Config::default()).listen().await;
     let mut a = own(Config::default());
     // The swarm itself refuses: somebody else was expected at that address.

@@ -179,6 +179,16 @@ async fn libp2p_closing_a_connection_ends_it_whoever_holds_a_handle() {
 }
 
 #[tokio::test]
+async fn a_swarm_that_ends_takes_its_connections_with_it() {
+    let (a, at_a, mut b, at_b) = pair(Config::default(), Config::default()).await;
+    drop(a);
+    timeout(LIMIT, at_a.native().closed()).await.unwrap();
+    let reason = timeout(LIMIT, at_b.native().closed()).await.unwrap();
+    assert!(matches!(reason, ConnectionError::ApplicationClosed(_)), "{reason}");
+    b.down(at_b.id).await;
+}
+
+#[tokio::test]
 async fn media_never_starves_libp2p() {
     let mut b = own(Config::default()).listen().await;
     let link = Link::to(&b.address, Shape { rate: Some(4_000_000), ..Shape::default() }).await;
@@ -220,7 +230,10 @@ async fn media_never_starves_libp2p() {
     below.finish().unwrap();
     let starved = tokio::spawn(async move { read_all(to.accept_uni().await.unwrap()).await });
 
+    // The connection is never dry: only what is seen to leave moves this counter.
+    let before = counters.sent();
     a.pings(10).await;
+    assert!(counters.sent() > before + CHUNK as u64);
     assert!(!starved.is_finished(), "the link was not saturated");
     stop.send(()).unwrap();
     writer.await.unwrap();

@@ -71,7 +71,6 @@ async fn the_listener_restarts() {
     let up = peer.up().await;
     peer.pings(1).await;
     first.die();
-    assert!(up.native().stats().path.rtt < Duration::from_secs(1));
     let (second, _) = Mortal::born(key, config, address, async |_| ()).await;
     is_reset(&up).await;
     peer.down(up.id).await;
@@ -81,8 +80,8 @@ async fn the_listener_restarts() {
 #[tokio::test]
 async fn the_dialler_restarts() {
     let key = Keypair::generate_ed25519();
-    // Long enough for the ids to change at least once before the restart.
-    let config = Config { id_lifetime: Duration::from_millis(200), ..Config::default() };
+    // quinn's listener soon uses a connection id of the dialler's that came with a reset token.
+    let config = Config::default();
     let mut peer = own(config.clone()).listen().await;
     let address = peer.address.clone();
     let (first, own_address) =
@@ -93,7 +92,7 @@ async fn the_dialler_restarts() {
         })
         .await;
     let up = peer.up().await;
-    peer.pings(10).await;
+    peer.pings(1).await;
     first.die();
     let (second, _) = Mortal::born(key, config, own_address, async |_| ()).await;
     is_reset(&up).await;

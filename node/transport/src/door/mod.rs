@@ -182,7 +182,7 @@ impl Door {
             // Behind a DNS name the socket address is unknown: then the newest will do. The peer
             // is right in any case, the connection itself has proven it.
             let remote = address::to_socket(address);
-            if let Some(native) = self.registry.claim(&peer, dialled, remote) {
+            if let Some(native) = self.registry.claim(&peer, remote, dialled) {
                 self.claimed.insert(id, native);
             }
         }

@@ -66,9 +66,10 @@ impl Link {
         Self { address, back, lost }
     }
 
-    /// From now on the listener sees the dialler at another port, as behind a NAT that forgot.
+    /// From now on the listener sees the dialler at another loopback address, as after a change
+    /// of network. (If only the port changes, quinn keeps the congestion controller.)
     pub async fn move_dialler(&self) -> SocketAddr {
-        let new = socket().await;
+        let new = Arc::new(UdpSocket::bind("127.0.0.2:0").await.unwrap());
         let address = new.local_addr().unwrap();
         self.back.send_replace(new);
         address
