@@ -11,7 +11,7 @@ use rand_core::{Rng, SeedableRng};
 use roommate_protocol::rooms::message::{Answer, Request};
 use roommate_protocol::rooms::record::Record;
 use roommate_protocol::rooms::registry::{ClientId, Output, Registry, RegistryConfig};
-use roommate_protocol::rooms::{CLIENTS_PER_PREFIX_MAX, REGISTRATIONS_PER_PREFIX_MAX, TTL};
+use roommate_protocol::rooms::{CLIENTS_PER_PREFIX_MAX, TTL};
 use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::trust::rid::{Rid, RidKey};
@@ -129,7 +129,6 @@ fn a_flood_from_four_networks_costs_the_honest_nothing() {
     assert!(found * 1_000 >= lookups * 999, "{found} of {lookups} lookups");
     let held = world.registry.counts().registrations as u64 - HONEST;
     assert!(held > 0, "the flood never came in: nothing was tested");
-    assert!(held <= NETWORKS * REGISTRATIONS_PER_PREFIX_MAX as u64, "the flood holds {held}");
     assert!(world.registry.counts().refused >= 1_000, "nobody of the flood was refused");
 }
 
