@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use libp2p::{Multiaddr, PeerId, Stream, Swarm};
 use roommate_protocol::rooms::registry::{ClientId, Counts, Output, Registry};
 use roommate_protocol::trust::id::PeerId as NodeId;
 use roommate_transport::DoorEvent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -49,7 +48,7 @@ pub struct Status {
 pub struct Running {
     peer: PeerId,
     listen: Vec<Multiaddr>,
-    status: Arc<Mutex<Status>>,
+    status: watch::Receiver<Status>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -67,7 +66,12 @@ impl Running {
 
     /// What it holds now.
     pub fn counts(&self) -> Status {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.status.borrow()
+    }
+
+    /// The same, for whoever waits for a change.
+    pub fn watch_counts(&self) -> watch::Receiver<Status> {
+        self.status.clone()
     }
 
     /// Waits until it has ended by itself, which it does only through a defect of its own.
@@ -97,7 +101,7 @@ pub async fn run(config: Config) -> Result<Running, Error> {
     let peer = key.public().to_peer_id();
     let mut swarm = build(&key, config.registry.clients_max)?;
     let listeners = listen::begin(&mut swarm, &config.listen)?;
-    let status = Arc::default();
+    let (status_sender, status) = watch::channel(Status::default());
     let (told, streams) = mpsc::channel(STREAM_EVENTS_MAX);
     let mut driver = Driver {
         swarm,
@@ -108,7 +112,7 @@ pub async fn run(config: Config) -> Result<Running, Error> {
         told,
         streams,
         listening: listeners.into_iter().map(|id| (id, Vec::new())).collect(),
-        status: Arc::clone(&status),
+        status: status_sender,
     };
     let listen = driver.wait_for_addresses().await?;
     let (stop, stopped) = oneshot::channel();
@@ -133,7 +137,7 @@ struct Driver {
     told: mpsc::Sender<Told>,
     streams: mpsc::Receiver<Told>,
     listening: HashMap<ListenerId, Vec<Multiaddr>>,
-    status: Arc<Mutex<Status>>,
+    status: watch::Sender<Status>,
 }
 
 impl Driver {
@@ -294,7 +298,7 @@ impl Driver {
     fn tell_status(&self) {
         let registry = self.registry.counts();
         let status = Status { registry, media_bytes: registry.foreign_bytes };
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.status.send_if_modified(|told| std::mem::replace(told, status) != status);
     }
 
     async fn close(mut self) {

@@ -7,6 +7,7 @@
 mod clients;
 mod found;
 pub mod message;
+mod pings;
 mod quota;
 pub mod reach;
 pub mod record;

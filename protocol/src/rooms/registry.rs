@@ -6,8 +6,8 @@
 //! lost connection and an eviction are told to nobody. A peer that comes back renews its record, and
 //! no one was disturbed.
 //!
-//! Bounds: records in all and by peer, network and room ([`super::quota`]); clients and what is on
-//! its way to them ([`super::clients`]).
+//! Bounds: records in all and by peer, network and room (`quota`); clients and what is on its way to
+//! them (`clients`).
 
 use std::net::IpAddr;
 

@@ -19,18 +19,16 @@ pub use super::found::FOUND_PEERS_MAX;
 
 use super::found::{Found, Worth};
 use super::message::{ANSWER_RECORDS_MAX, Answer, Reason, Request, kind};
+use super::pings::{Due, Pings};
 use super::record::{Claim, RECORD_ADDRESSES_MAX, Record};
 use super::{REFRESH, TTL};
 use crate::address::Address;
-use crate::limits::PING_INTERVAL;
 use crate::time::{Deadline, Mono, Now, Wall, Why, earliest};
 use crate::trust::id::PeerId;
 use crate::trust::rid::{self, Rid, RidKey};
 use crate::trust::secret::RoomSecret;
 use crate::wire::frame::{UnknownMeter, Violation};
 
-/// Pings that may be unanswered before the bootstrap counts as silent.
-const UNANSWERED_MAX: u32 = 2;
 /// Addresses may flap; a registration follows them no faster.
 const REGISTER_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// Until a bootstrap that asked for patience is asked again.
@@ -97,10 +95,7 @@ pub struct Watch {
     places: Vec<Place>,
     found: Found,
     seq: u64,
-    ping_at: Mono,
-    pinged: (u64, Mono),
-    unanswered: u32,
-    rtt: Option<Duration>,
+    pings: Pings,
     unknown: UnknownMeter,
     registered_told: bool,
     refused_told: Option<Reason>,
@@ -113,7 +108,7 @@ impl Watch {
         let mut rng = ChaCha8Rng::from_seed(seed);
         let mut nonce_seed = [0; 32];
         rng.fill_bytes(&mut nonce_seed);
-        let token = rng.next_u64();
+        let pings = Pings::new(rng.next_u64(), now.mono);
         Self {
             config,
             nonce_seed,
@@ -123,10 +118,7 @@ impl Watch {
             places: Vec::new(),
             found: Found::default(),
             seq: 0,
-            ping_at: now.mono,
-            pinged: (token, now.mono),
-            unanswered: 0,
-            rtt: None,
+            pings,
             unknown: UnknownMeter::default(),
             registered_told: false,
             refused_told: None,
@@ -137,8 +129,7 @@ impl Watch {
     /// The stream to the bootstrap is open.
     pub fn handle_opened(&mut self, now: Now) {
         self.open = true;
-        self.unanswered = 0;
-        self.ping_at = now.mono + PING_INTERVAL;
+        self.pings.restart(now.mono);
         self.registered_told = false;
         for place in &mut self.places {
             (place.sent, place.register_at) = (None, Some(now.mono));
@@ -170,12 +161,7 @@ impl Watch {
                 self.note_record(record, now.wall);
             }
             Some(Answer::Left { rid, peer }) => self.forget(rid, peer),
-            Some(Answer::Pong { token }) => {
-                if token == self.pinged.0 {
-                    self.unanswered = 0;
-                    self.rtt = Some(now.mono.since(self.pinged.1));
-                }
-            }
+            Some(Answer::Pong { token }) => self.pings.answered(token, now.mono),
         }
         Ok(())
     }
@@ -196,8 +182,10 @@ impl Watch {
                 self.register(at, now);
             }
         }
-        if self.ping_at <= now.mono {
-            self.ping(now.mono);
+        match self.pings.due(now.mono) {
+            Some(Due::Ping(token)) => self.send(&Request::Ping { token }),
+            Some(Due::Silent) => self.outputs.push_back(Output::Silent),
+            None => {}
         }
     }
 
@@ -239,8 +227,7 @@ impl Watch {
         if !self.open || self.left {
             return None;
         }
-        let silent = self.unanswered > UNANSWERED_MAX;
-        let ping = (!silent).then_some((self.ping_at, Why("ping a bootstrap")));
+        let ping = self.pings.next().map(|at| (at, Why("ping a bootstrap")));
         let places = self.places.iter().flat_map(|place| {
             let register = place.register_at.map(|at| (at, Why("register at a bootstrap")));
             [register, place.watch_at.map(|at| (at, Why("watch a room")))]
@@ -250,7 +237,7 @@ impl Watch {
 
     /// How long the bootstrap took to answer the last ping.
     pub fn rtt(&self) -> Option<Duration> {
-        self.rtt
+        self.pings.rtt()
     }
 
     /// How many members this bootstrap has told of.
@@ -306,20 +293,6 @@ impl Watch {
         place.sent = Some(now.mono);
         place.register_at = Some(now.mono + REFRESH - early);
         self.send(&Request::Register { record: record.bytes().to_vec() });
-    }
-
-    fn ping(&mut self, now: Mono) {
-        if self.unanswered >= UNANSWERED_MAX {
-            if self.unanswered == UNANSWERED_MAX {
-                self.unanswered += 1;
-                self.outputs.push_back(Output::Silent);
-            }
-            return;
-        }
-        self.unanswered += 1;
-        self.ping_at = now + PING_INTERVAL;
-        self.pinged = (self.pinged.0.wrapping_add(1), now);
-        self.send(&Request::Ping { token: self.pinged.0 });
     }
 
     fn note_registered(&mut self, rid: Rid) {
