@@ -1,16 +1,16 @@
 //! `--out FILE.mp4`: writes what is watched into a fragmented MP4, as it comes.
 //!
-//! A fragment holds at most half a second (or one picture that lasts longer) and is written with one
-//! call when it is full, so a node that is killed loses less than the last second and the file
-//! plays to there. Time stamps are the broadcast's, from 0 at the first picture: a gap stays a gap,
+//! A fragment holds at most half a second (or one picture that lasts longer) and is there whole or
+//! not at all, so a node that is killed loses less than the last second and the file plays to there. Time stamps are the broadcast's, from 0 at the first picture: a gap stays a gap,
 //! B-frames keep their order. It never decodes, and it never touches the live view: an error goes
 //! to the caller, and the file stays playable up to the last whole fragment.
 //!
 //! Blocks on the disk: call it on a thread of its own. Bound: one fragment of
-//! [`FRAGMENT_BYTES_MAX`] and one access unit.
+//! 4 MiB and one access unit.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,9 @@ const FRAGMENTS_PER_S: i64 = 2;
 /// How often what was written is forced to the disk. A killed process loses nothing that it has
 /// written; this is for a machine that loses its power, and each costs milliseconds to seconds.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where the name of a box stands in it.
+const NAME: Range<usize> = 4..8;
 
 /// Why a recording ended or never began.
 #[derive(Debug, thiserror::Error)]
@@ -318,8 +321,7 @@ impl Mp4Sink {
         self.data.clear();
         bytes
             .map_err(io::Error::other)
-            .and_then(|bytes| self.append(&bytes))
-            .and_then(|()| self.sync())
+            .and_then(|bytes| self.commit(bytes))
             .map_err(|error| self.fail(error))?;
         self.written_end = self.end;
         Ok(())
@@ -337,14 +339,22 @@ impl Mp4Sink {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        match &mut self.out {
-            Out::File { file, .. } if self.synced.elapsed() >= SYNC_INTERVAL => {
-                self.synced = Instant::now();
-                file.sync_data()
-            }
-            _ => Ok(()),
+    /// Appends a fragment so that it is there whole or not at all: it is written as a `free` box,
+    /// which players skip, and gets its name when all of it is there. Players refuse a file that
+    /// ends within a `moof`, and a kill can come in the middle of a write.
+    fn commit(&mut self, mut fragment: Vec<u8>) -> io::Result<()> {
+        let Out::File { file, .. } = &mut self.out else { return self.append(&fragment) };
+        fragment[NAME].copy_from_slice(b"free");
+        file.write_all(&fragment)?;
+        file.seek(SeekFrom::Start(self.written + NAME.start as u64))?;
+        file.write_all(b"moof")?;
+        file.seek(SeekFrom::End(0))?;
+        self.written += fragment.len() as u64;
+        if self.synced.elapsed() >= SYNC_INTERVAL {
+            self.synced = Instant::now();
+            file.sync_data()?;
         }
+        Ok(())
     }
 
     /// Cuts a torn fragment off and says what happened.

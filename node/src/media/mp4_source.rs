@@ -2,8 +2,8 @@
 //!
 //! Nothing is transcoded: slices, SEI and delimiters go out byte for byte, only their framing
 //! changes, and each keyframe gets the parameter sets that it needs. The file is read as it is
-//! played, paced by decoding time on the caller's thread. Bound: the index of the file (see
-//! [`super::mp4_index`]) and one picture.
+//! played, paced by decoding time on the caller's thread. Bound: the index of the file, a small
+//! multiple of its length at most, and one picture.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

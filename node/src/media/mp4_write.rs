@@ -49,20 +49,7 @@ pub(super) struct Picture {
 /// reads both, and a change of size in the middle of a broadcast, or a jump back before it, plays.
 /// The empty tables are there because Firefox refuses a file without `stco`.
 pub(super) fn header(what: &Header, sets: &ParameterSets) -> Result<Vec<u8>, mp4_atom::Error> {
-    let configuration = Configuration { length_size: LengthSize::Four, sets: sets.clone() };
-    let avcc = configuration.build().map_err(|_| mp4_atom::Error::MissingBox(Avcc::KIND))?;
-    let short = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
-    let (width, height) = (short(what.width), short(what.height));
-    let visual = Visual { data_reference_index: 1, width, height, ..Visual::default() };
-    let avc1 = Avc1 { visual, avcc: Avcc::decode_body(&mut &avcc[..])?, ..Avc1::default() };
-    let stbl = Stbl {
-        stsd: Stsd { codecs: vec![Codec::Avc1(avc1)] },
-        stts: Stts::default(),
-        stsc: Stsc::default(),
-        stsz: Stsz::default(),
-        stco: Some(Stco::default()),
-        ..Stbl::default()
-    };
+    let stbl = tables(what, sets)?;
     let dinf = Dinf { dref: Dref { entries: vec![Url::default().into()] } };
     let mdia = Mdia {
         mdhd: Mdhd { timescale: what.timescale, language: "und".into(), ..Mdhd::default() },
@@ -71,8 +58,8 @@ pub(super) fn header(what: &Header, sets: &ParameterSets) -> Result<Vec<u8>, mp4
     };
     let tkhd = Tkhd {
         track_id: TRACK,
-        width: width.into(),
-        height: height.into(),
+        width: short(what.width).into(),
+        height: short(what.height).into(),
         enabled: true,
         in_movie: true,
         ..Tkhd::default()
@@ -107,7 +94,29 @@ pub(super) fn header(what: &Header, sets: &ParameterSets) -> Result<Vec<u8>, mp4
     Ok(out)
 }
 
-/// `moof` and `mdat` in one piece, to be written with one call.
+/// The sample entry, and tables that are empty because the pictures are in fragments.
+fn tables(what: &Header, sets: &ParameterSets) -> Result<Stbl, mp4_atom::Error> {
+    let configuration = Configuration { length_size: LengthSize::Four, sets: sets.clone() };
+    let avcc = configuration.build().map_err(|_| mp4_atom::Error::MissingBox(Avcc::KIND))?;
+    let (width, height) = (short(what.width), short(what.height));
+    let visual = Visual { data_reference_index: 1, width, height, ..Visual::default() };
+    let avc1 = Avc1 { visual, avcc: Avcc::decode_body(&mut &avcc[..])?, ..Avc1::default() };
+    Ok(Stbl {
+        stsd: Stsd { codecs: vec![Codec::Avc1(avc1)] },
+        stts: Stts::default(),
+        stsc: Stsc::default(),
+        stsz: Stsz::default(),
+        stco: Some(Stco::default()),
+        ..Stbl::default()
+    })
+}
+
+/// A side of a picture is at most 3840.
+fn short(side: u32) -> u16 {
+    u16::try_from(side).unwrap_or(u16::MAX)
+}
+
+/// `moof` and `mdat` in one piece.
 pub(super) fn fragment(
     number: u32,
     dts: u64,
