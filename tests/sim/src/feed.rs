@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use roommate_protocol::limits::WRITE_BYTES_MAX;
 use roommate_protocol::media::cache::TrackCache;
-use roommate_protocol::media::cursor::{Cursor, Feed as Subscription, Offer, Pull, Rank, StreamNumber};
+use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::gate::{Gate, May};
+use roommate_protocol::media::pull::{Feed as Subscription, Offer, Pull, Rank, StreamNumber};
 use roommate_protocol::media::track::Over;
 use roommate_protocol::time::Mono;
 
