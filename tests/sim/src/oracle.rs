@@ -11,6 +11,7 @@ use roommate_protocol::limits::{
 use roommate_protocol::media::cache::{CACHE_BYTES_MAX, TrackCache};
 use roommate_protocol::time::Mono;
 
+use crate::feed::Feed;
 use crate::source::{BYTES_PER_S, KEYFRAME_BYTES_MAX};
 use crate::viewer::{Shown, Viewer};
 use crate::world::{Edge, Parent, World};
@@ -28,12 +29,16 @@ pub fn look(world: &World) -> Result<(), String> {
         cache_is_bounded(&format!("viewer {number}"), &viewer.cache)?;
     }
     for edge in &world.edges {
-        writer_keeps_bounds(edge)?;
+        writer_keeps_bounds(&edge.feed, edge.child)?;
     }
     Ok(())
 }
 
-fn cache_is_bounded(whose: &str, cache: &TrackCache) -> Result<(), String> {
+/// Whether a cache keeps its bounds.
+///
+/// # Errors
+/// How it does not.
+pub fn cache_is_bounded(whose: &str, cache: &TrackCache) -> Result<(), String> {
     let (bytes, groups) = (cache.bytes(), cache.groups().count());
     if bytes > CACHE_BYTES_MAX + ACCESS_UNIT_BYTES_MAX {
         return Err(format!("the cache of {whose} holds {bytes} bytes"));
@@ -59,9 +64,13 @@ pub fn follows(number: usize, last: Option<&Shown>, next: &Shown) -> Result<(), 
     Ok(())
 }
 
-fn writer_keeps_bounds(edge: &Edge) -> Result<(), String> {
-    let (facts, child) = (edge.feed.facts, edge.child);
-    if facts.open_max > STREAMS_MAX || edge.feed.cursor.streams().count() > STREAMS_MAX {
+/// Whether the writer of this child has kept its bounds so far.
+///
+/// # Errors
+/// How it has not.
+pub fn writer_keeps_bounds(feed: &Feed, child: usize) -> Result<(), String> {
+    let facts = feed.facts;
+    if facts.open_max > STREAMS_MAX || feed.cursor.streams().count() > STREAMS_MAX {
         return Err(format!("{} streams are open to viewer {child}", facts.open_max));
     }
     if facts.unsent_max >= UNSENT_BYTES_MAX as u64 {

@@ -210,10 +210,12 @@ impl Pipe {
         std::mem::take(&mut self.stopped)
     }
 
-    /// Streams that were opened and are neither finished nor reset.
+    /// Streams from `base` on, `count` of them, that were opened and are neither finished nor
+    /// reset.
     #[must_use]
-    pub fn open_streams(&self) -> usize {
-        self.outgoing.values().filter(|stream| !stream.fin && stream.reset.is_none()).count()
+    pub fn open_streams(&self, base: u32, count: u32) -> usize {
+        let streams = self.outgoing.range(StreamNumber(base)..StreamNumber(base + count));
+        streams.filter(|(_, stream)| !stream.fin && stream.reset.is_none()).count()
     }
 
     /// What the gate is told.

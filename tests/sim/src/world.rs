@@ -14,7 +14,7 @@ use roommate_protocol::time::Mono;
 use roommate_protocol::wire::header::SubscriptionId;
 
 use crate::dice::Dice;
-use crate::feed::Feed;
+use crate::feed::{Feed, Moment};
 use crate::net::Line;
 use crate::oracle;
 use crate::pipe::{Arrived, Pipe};
@@ -190,7 +190,8 @@ impl World {
             self.trace.note(self.now, || format!("{happening:?}"));
             self.happen(happening);
         }
-        self.source.advance(self.now);
+        let captured_us = i64::try_from(self.now.as_micros()).unwrap_or(i64::MAX);
+        self.source.advance(self.now, captured_us);
         for round in 0.. {
             if !self.exchange() {
                 break;
@@ -232,7 +233,11 @@ impl World {
                 continue;
             }
             edge.seen = sees;
-            moved |= edge.feed.run(cache, &mut edge.pipe, &mut self.dice, context);
+            for stream in edge.pipe.take_stopped() {
+                edge.feed.handle_stopped(stream, &mut edge.pipe);
+            }
+            let moment = Moment { world: self.now, local: self.now, fault: self.fault };
+            moved |= edge.feed.run(cache, &mut edge.pipe, &mut self.dice, moment);
             if edge.feed.cursor.wants_keyframe(cache, self.now) {
                 self.source.want_keyframe(self.viewers[edge.child].peer, self.now);
             }
@@ -304,7 +309,7 @@ impl World {
             parent,
             child,
             since: self.now,
-            feed: Feed::new(subscription),
+            feed: Feed::new(subscription, 0),
             pipe: Pipe::new(line, &mut self.dice, self.now),
             reading: Reading::new(self.source.verifier()),
             dead: false,
