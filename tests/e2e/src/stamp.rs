@@ -9,6 +9,9 @@ pub const WIDTH: usize = 1280;
 /// Rows that the strip takes.
 pub const ROWS: usize = 16;
 
+/// Cells of the strip.
+pub const CELLS: usize = WIDTH / CELL;
+
 const CELL: usize = 16;
 const MIDDLE: u8 = 128;
 
@@ -35,12 +38,19 @@ impl Stamp {
 /// # Errors
 /// A sentence, if it carries no stamp.
 pub fn read(strip: &[u8]) -> Result<Stamp, String> {
+    // The centres: an encoder blurs edges only.
+    let at = |cell: usize| strip.get(ROWS / 2 * WIDTH + cell * CELL + CELL / 2).copied();
+    from_centres(&std::array::from_fn(|cell| at(cell).unwrap_or_default()))
+}
+
+/// Reads the brightness of the cells' centres.
+///
+/// # Errors
+/// A sentence, if they carry no stamp.
+pub fn from_centres(centres: &[u8; CELLS]) -> Result<Stamp, String> {
     let mut bits: u128 = 0;
-    for cell in 0..WIDTH / CELL {
-        // The centre: an encoder blurs edges only.
-        let centre = strip.get(ROWS / 2 * WIDTH + cell * CELL + CELL / 2);
-        let lit = *centre.ok_or("the strip is too small")? > MIDDLE;
-        bits = bits << 1 | u128::from(lit);
+    for brightness in centres {
+        bits = bits << 1 | u128::from(*brightness > MIDDLE);
     }
     let bytes = bits.to_be_bytes();
     let (body, check) = bytes[6..].split_at(8);

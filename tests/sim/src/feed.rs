@@ -1,14 +1,14 @@
 //! The writer of one child, as the shell's writer task is: asks the product's cursor and gate, and
 //! writes into the pipe. Keeps what a check needs to see.
 
-use std::collections::BTreeSet;
-
 use roommate_protocol::limits::WRITE_BYTES_MAX;
 use roommate_protocol::media::cache::TrackCache;
-use roommate_protocol::media::cursor::{Cursor, Feed as Subscription, Offer, Pull, Rank, StreamNumber};
+use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::gate::{Gate, May};
+use roommate_protocol::media::pull::{Feed as Subscription, Offer, Pull, Rank, StreamNumber};
 use roommate_protocol::media::track::Over;
 use roommate_protocol::time::Mono;
+use roommate_protocol::wire::code::StreamCode;
 
 use crate::dice::Dice;
 use crate::pipe::Pipe;
@@ -35,9 +35,24 @@ pub struct Feed {
     /// What happened.
     pub facts: Facts,
     gate: Gate,
-    opened: BTreeSet<StreamNumber>,
+    /// The pipe's names of our streams begin behind those of the feeds before us.
+    base: u32,
     wake: Option<Mono>,
     ended: Option<Over>,
+}
+
+/// Streams that one feed may ever open: names of a pipe's streams are given out in such blocks.
+pub const STREAMS_PER_FEED: u32 = 1_000_000;
+
+/// Now, by the world's clock and by the writer's own, and what is planted.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The world's.
+    pub world: Mono,
+    /// The writer's.
+    pub local: Mono,
+    /// Planted.
+    pub fault: Option<Fault>,
 }
 
 /// More answers than this in one turn mean that a cursor turns in a circle.
@@ -46,12 +61,12 @@ const ANSWERS_MAX: u32 = 10_000;
 impl Feed {
     /// A writer that has written nothing.
     #[must_use]
-    pub fn new(subscription: Subscription) -> Self {
+    pub fn new(subscription: Subscription, base: u32) -> Self {
         Self {
             cursor: Cursor::new(subscription),
             facts: Facts::default(),
             gate: Gate::new(),
-            opened: BTreeSet::new(),
+            base,
             wake: None,
             ended: None,
         }
@@ -63,27 +78,24 @@ impl Feed {
         cache: &TrackCache,
         pipe: &mut Pipe,
         dice: &mut Dice,
-        (now, fault): (Mono, Option<Fault>),
+        moment: Moment,
     ) -> bool {
+        let (now, fault) = (moment.local, moment.fault);
         self.wake = None;
-        for stream in pipe.take_stopped() {
-            pipe.finish(stream);
-            self.cursor.handle_stopped(stream);
-        }
         let mut done = false;
         for _ in 0..ANSWERS_MAX {
             match self.cursor.pull(cache, now) {
-                Pull::Write(offers) => match self.gate.ask(pipe.sending(now), now) {
+                Pull::Write(offers) => match self.gate.ask(pipe.sending(moment.world), now) {
                     May::Wait(until) if fault != Some(Fault::GateIgnored) => {
                         self.wake = Some(until);
                         return done;
                     }
-                    _ => self.write(&offers, pipe, dice, now),
+                    _ => self.write(&offers, pipe, dice, moment.world),
                 },
-                Pull::Finish(stream) => pipe.finish(stream),
+                Pull::Finish(stream) => pipe.finish(self.name(stream)),
                 Pull::Reset { stream, code } => {
                     if fault != Some(Fault::StaleKept) {
-                        pipe.reset(stream, code);
+                        pipe.reset(self.name(stream), code);
                     }
                 }
                 Pull::Wait => return done,
@@ -93,10 +105,31 @@ impl Feed {
                 }
             }
             done = true;
-            self.facts.open_max = self.facts.open_max.max(pipe.open_streams());
+            let open = pipe.open_streams(self.base, STREAMS_PER_FEED);
+            self.facts.open_max = self.facts.open_max.max(open);
         }
         self.facts.endless += 1;
         done
+    }
+
+    /// The child stopped a stream of the pipe; nothing if it is not one of ours.
+    pub fn handle_stopped(&mut self, stream: StreamNumber, pipe: &mut Pipe) {
+        let Some(number) = stream.0.checked_sub(self.base).filter(|n| *n < STREAMS_PER_FEED) else {
+            return;
+        };
+        pipe.finish(stream);
+        self.cursor.handle_stopped(StreamNumber(number));
+    }
+
+    /// Ends it: its streams are reset.
+    pub fn cancel(&mut self, pipe: &mut Pipe, code: StreamCode) {
+        for (stream, _) in self.cursor.streams() {
+            pipe.reset(self.name(stream), code);
+        }
+    }
+
+    fn name(&self, stream: StreamNumber) -> StreamNumber {
+        StreamNumber(self.base + stream.0)
     }
 
     /// When to run though nothing has happened.
@@ -125,11 +158,10 @@ impl Feed {
             bytes.len()
         };
         let taken = taken.min(bytes.len());
-        pipe.write(offer.stream, &bytes[..taken]);
-        self.opened.insert(offer.stream);
+        pipe.write(self.name(offer.stream), &bytes[..taken]);
         self.cursor.wrote(offer.stream, taken);
         for (stream, rank) in self.cursor.streams() {
-            pipe.set_priority(stream, if rank == Rank::Newest { -1 } else { -2 });
+            pipe.set_priority(self.name(stream), if rank == Rank::Newest { -1 } else { -2 });
         }
     }
 }

@@ -6,13 +6,16 @@
 //! encoder are played.
 
 pub mod dice;
-// pub mod feed;
+pub mod feed;
+pub mod member;
 pub mod net;
-// pub mod oracle;
+pub mod oracle;
 pub mod pipe;
-// pub mod reading;
-// pub mod scenario;
-// pub mod source;
-// pub mod trace;
-// pub mod viewer;
-// pub mod world;
+pub mod reading;
+pub mod scenario;
+pub mod source;
+pub mod town;
+pub mod trace;
+pub mod viewer;
+pub mod wire;
+pub mod world;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use roommate_protocol::media::cursor::StreamNumber;
 use roommate_protocol::media::gate::Sending;
+use roommate_protocol::media::pull::StreamNumber;
 use roommate_protocol::time::Mono;
 use roommate_protocol::wire::code::StreamCode;
 
@@ -124,6 +124,8 @@ pub struct Pipe {
     in_flight_bytes: u64,
     last_ack: Mono,
     stopped: Vec<StreamNumber>,
+    /// Counts what could matter to a writer: acknowledgements, losses, packets let out, stops.
+    stirs: u64,
     paused: bool,
     dead: bool,
 }
@@ -131,11 +133,9 @@ pub struct Pipe {
 impl Pipe {
     /// A connection that begins now.
     pub fn new(line: Line, dice: &mut Dice, now: Mono) -> Self {
-        // Acknowledgements add up, so that losing one costs nothing: only their delay counts.
-        let back = Line { jitter: line.jitter, ..Line::clean(line.delay) };
         Self {
             forward: Link::new(line, dice.split()),
-            back: Link::new(back, dice.split()),
+            back: Link::new(back(line), dice.split()),
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -145,14 +145,16 @@ impl Pipe {
             in_flight_bytes: 0,
             last_ack: now,
             stopped: Vec::new(),
+            stirs: 0,
             paused: false,
             dead: false,
         }
     }
 
-    /// Changes the line.
+    /// Changes the line, both ways.
     pub fn set_line(&mut self, line: Line) {
         self.forward.set(line);
+        self.back.set(back(line));
     }
 
     /// What the line does now.
@@ -208,10 +210,12 @@ impl Pipe {
         std::mem::take(&mut self.stopped)
     }
 
-    /// Streams that were opened and are neither finished nor reset.
+    /// Streams from `base` on, `count` of them, that were opened and are neither finished nor
+    /// reset.
     #[must_use]
-    pub fn open_streams(&self) -> usize {
-        self.outgoing.values().filter(|stream| !stream.fin && stream.reset.is_none()).count()
+    pub fn open_streams(&self, base: u32, count: u32) -> usize {
+        let streams = self.outgoing.range(StreamNumber(base)..StreamNumber(base + count));
+        streams.filter(|(_, stream)| !stream.fin && stream.reset.is_none()).count()
     }
 
     /// What the gate is told.
@@ -250,6 +254,7 @@ impl Pipe {
             }
         }
         while let Some(back) = self.back.poll(now) {
+            self.stirs += 1;
             match back {
                 Back::Ack(number) => self.acknowledge(number, now),
                 Back::Stop(stream) => self.stopped.push(stream),
@@ -260,13 +265,20 @@ impl Pipe {
         arrived
     }
 
+    /// Changes when something happened that could let a writer go on.
+    #[must_use]
+    pub fn stirs(&self) -> u64 {
+        self.stirs
+    }
+
     /// When something happens next, if nothing is written until then.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
         if self.dead {
             return None;
         }
-        let lost = self.in_flight.values().map(|flight| flight.sent_at + self.patience()).min();
+        // Sent in the order of their numbers, so the first one runs out of patience first.
+        let lost = self.in_flight.values().next().map(|flight| flight.sent_at + self.patience());
         [self.forward.poll_timeout(), self.back.poll_timeout(), lost].into_iter().flatten().min()
     }
 
@@ -290,6 +302,7 @@ impl Pipe {
         while self.in_flight_bytes + PACKET_BYTES as u64 <= self.window()
             && let Some((stream, part)) = self.next_part()
         {
+            self.stirs += 1;
             let number = self.next_packet;
             self.next_packet += 1;
             let flight = Flight { sent_at: now, stream, part: part.clone(), overtaken: 0 };
@@ -345,9 +358,11 @@ impl Pipe {
         let lost: Vec<u64> = self
             .in_flight
             .iter()
+            .take_while(|(_, f)| f.overtaken > 0 || f.sent_at + patience <= now)
             .filter(|(_, f)| f.overtaken >= OVERTAKEN_MAX || f.sent_at + patience <= now)
             .map(|(number, _)| *number)
             .collect();
+        self.stirs += lost.len() as u64;
         for number in lost {
             let Some(flight) = self.in_flight.remove(&number) else { continue };
             self.in_flight_bytes -= flight.bytes();
@@ -405,119 +420,10 @@ impl Pipe {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ONE: StreamNumber = StreamNumber(1);
-    const TWO: StreamNumber = StreamNumber(2);
-
-    fn lossy() -> Line {
-        Line {
-            jitter: Duration::from_millis(3),
-            loss_ppm: 100_000,
-            reorder_ppm: 100_000,
-            ..Line::clean(Duration::from_millis(20))
-        }
-    }
-
-    fn pipe(line: Line) -> Pipe {
-        Pipe::new(line, &mut Dice::new(5), Mono::default())
-    }
-
-    /// Runs until nothing happens any more; what arrived, and when the last did.
-    fn run(pipe: &mut Pipe, from: Mono) -> (Vec<(StreamNumber, Arrived)>, Mono) {
-        let mut all = pipe.advance(from);
-        let mut now = from;
-        while let Some(at) = pipe.poll_timeout() {
-            now = at.max(now);
-            all.extend(pipe.advance(now));
-        }
-        (all, now)
-    }
-
-    fn bytes_of(all: &[(StreamNumber, Arrived)], stream: StreamNumber) -> Vec<u8> {
-        let of = |(number, arrived): &(StreamNumber, Arrived)| match arrived {
-            Arrived::Bytes(bytes) if *number == stream => Some(bytes.to_vec()),
-            _ => None,
-        };
-        all.iter().filter_map(of).flatten().collect()
-    }
-
-    fn content(length: usize) -> Vec<u8> {
-        (0..length).map(|n| (n % 251) as u8).collect()
-    }
-
-    #[test]
-    fn a_stream_arrives_whole_and_in_order_whatever_is_lost() {
-        let mut pipe = pipe(lossy());
-        pipe.write(ONE, &content(300_000));
-        pipe.finish(ONE);
-        let (all, _) = run(&mut pipe, Mono::default());
-        assert_eq!(bytes_of(&all, ONE), content(300_000));
-        assert_eq!(all.last(), Some(&(ONE, Arrived::Finished)));
-        let sending = pipe.sending(Mono::default());
-        assert_eq!((sending.written, sending.sent, sending.in_flight), (300_000, 300_000, 0));
-    }
-
-    #[test]
-    fn the_higher_priority_goes_first() {
-        let line = Line {
-            rate: Some(100_000),
-            queue_bytes: 5_000,
-            ..Line::clean(Duration::from_millis(5))
-        };
-        let mut pipe = pipe(line);
-        pipe.write(ONE, &content(50_000));
-        pipe.write(TWO, &content(50_000));
-        pipe.set_priority(TWO, 1);
-        pipe.finish(ONE);
-        pipe.finish(TWO);
-        let (all, _) = run(&mut pipe, Mono::default());
-        let ends: Vec<_> =
-            all.iter().filter(|(_, a)| *a == Arrived::Finished).map(|(s, _)| *s).collect();
-        assert_eq!(ends, [TWO, ONE]);
-    }
-
-    #[test]
-    fn what_is_reset_is_no_longer_unsent_and_the_receiver_hears_of_it() {
-        let line = Line { rate: Some(100_000), queue_bytes: 5_000, ..lossy() };
-        let mut pipe = pipe(line);
-        pipe.write(ONE, &content(100_000));
-        pipe.advance(Mono::default());
-        assert!(pipe.sending(Mono::default()).unsent() > 80_000);
-        pipe.reset(ONE, StreamCode::Stale);
-        assert_eq!(pipe.sending(Mono::default()).unsent(), 0);
-        let (all, _) = run(&mut pipe, Mono::default());
-        assert_eq!(all.last(), Some(&(ONE, Arrived::Reset(StreamCode::Stale))));
-        assert!(bytes_of(&all, ONE).len() < 20_000);
-    }
-
-    #[test]
-    fn a_receiver_that_stands_still_acknowledges_nothing_and_goes_on_later() {
-        let mut pipe = pipe(Line::clean(Duration::from_millis(10)));
-        pipe.write(ONE, &content(3_000));
-        pipe.set_paused(true);
-        let mut now = Mono::default();
-        while now < Mono::from_micros(2_000_000) {
-            assert!(pipe.advance(now).is_empty());
-            now = pipe.poll_timeout().unwrap().max(now);
-        }
-        let sending = pipe.sending(now);
-        assert!(sending.last_ack_age >= Duration::from_secs(2) && sending.in_flight > 0);
-        pipe.set_paused(false);
-        assert_eq!(bytes_of(&run(&mut pipe, now).0, ONE), content(3_000));
-    }
-
-    #[test]
-    fn a_stop_reaches_the_sender_once() {
-        let mut pipe = pipe(Line::clean(Duration::from_millis(10)));
-        pipe.write(ONE, &content(100));
-        run(&mut pipe, Mono::default());
-        let now = Mono::from_micros(100_000);
-        pipe.stop(ONE, now);
-        run(&mut pipe, now);
-        assert_eq!(pipe.take_stopped(), [ONE]);
-        assert!(pipe.take_stopped().is_empty());
-    }
+/// Acknowledgements add up, so that losing one costs nothing: only their delay counts.
+fn back(line: Line) -> Line {
+    Line { jitter: line.jitter, ..Line::clean(line.delay) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use roommate_protocol::media::cache::TrackCache;
-use roommate_protocol::media::cursor::StreamNumber;
+use roommate_protocol::media::pull::StreamNumber;
 use roommate_protocol::media::subscribe::StreamReader;
 use roommate_protocol::media::track::{Append, Appended, CutWhy};
 use roommate_protocol::time::Mono;
@@ -108,11 +108,11 @@ fn take(state: &mut Stream, bytes: &[u8], verifier: &Verifier) -> Result<Vec<App
         Stream::Header(begun) => {
             begun.extend_from_slice(bytes);
             let begun = begun.clone().freeze();
-            let Some((header, length)) = StreamHeader::decode(&begun).map_err(|_| Vec::new())? else {
+            let Some((header, length)) = StreamHeader::decode(&begun).map_err(|_| Vec::new())?
+            else {
                 return Ok(out);
             };
-            let reader =
-                StreamReader::new(verifier.clone(), &header).map_err(|_| Vec::new())?;
+            let reader = StreamReader::new(verifier.clone(), &header).map_err(|_| Vec::new())?;
             *state = Stream::Body(Box::new(reader));
             take(state, &begun[length..], verifier)
         }

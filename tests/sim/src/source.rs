@@ -55,12 +55,25 @@ impl Source {
         let mut bytes = [0; 32];
         dice.fill(&mut bytes);
         let key = SigningKey::from_bytes(&bytes);
-        let room = RoomPk([7; 32]);
         let track = TrackKey {
             publisher: PeerId(key.verifying_key().to_bytes()),
             broadcast: BroadcastId([9; 16]),
             track: TrackId(0),
         };
+        Self::of((key, RoomPk([7; 32]), track), dice, group, start)
+    }
+
+    /// The publisher of this track, whose key this is.
+    ///
+    /// # Panics
+    /// If the track is somebody else's.
+    #[must_use]
+    pub fn of(
+        (key, room, track): (SigningKey, RoomPk, TrackKey),
+        dice: Dice,
+        group: Duration,
+        start: Mono,
+    ) -> Self {
         let signer = Signer::new(key, room, track).expect("the track is this key's");
         let pictures = group.as_micros() / PICTURE_TIME.as_micros();
         Self {
@@ -111,19 +124,25 @@ impl Source {
         let _ = self.policy.handle_request(child, now);
     }
 
-    /// Encodes and publishes what is due; whether anything was.
+    /// The next picture is a keyframe.
+    pub fn force_keyframe(&mut self) {
+        self.force = true;
+        self.forced += 1;
+    }
+
+    /// Encodes and publishes what is due at `now`, captured at `captured_us`; whether that was a
+    /// keyframe, if anything was due.
     ///
     /// # Panics
     /// If the product refuses an honest access unit.
-    pub fn advance(&mut self, now: Mono) -> bool {
+    pub fn advance(&mut self, now: Mono, captured_us: i64) -> Option<bool> {
         if self.policy.poll_output(now) {
-            self.force = true;
-            self.forced += 1;
+            self.force_keyframe();
         }
-        let Some(at) = self.next_at.filter(|at| *at <= now) else { return false };
+        let at = self.next_at.filter(|at| *at <= now)?;
         let seq = self.originals.len() as u64;
         let keyframe = seq == 0 || self.force || self.in_group >= self.group_pictures;
-        let unit = self.picture(seq, keyframe, now);
+        let unit = self.picture(seq, keyframe, captured_us);
         for append in self.publisher.publish(&unit).expect("an honest access unit") {
             self.cache.append(&append, now);
         }
@@ -135,7 +154,7 @@ impl Source {
         self.in_group += 1;
         self.originals.insert(seq, unit);
         self.next_at = Some(at + PICTURE_TIME);
-        true
+        Some(keyframe)
     }
 
     /// Ends the broadcast.
@@ -153,7 +172,7 @@ impl Source {
         [self.next_at, policy.filter(|_| self.next_at.is_some())].into_iter().flatten().min()
     }
 
-    fn picture(&mut self, seq: u64, keyframe: bool, now: Mono) -> AccessUnit {
+    fn picture(&mut self, seq: u64, keyframe: bool, captured_us: i64) -> AccessUnit {
         let (low, high) = if keyframe {
             (KEYFRAME_BYTES_MIN, KEYFRAME_BYTES_MAX)
         } else {
@@ -163,7 +182,6 @@ impl Source {
         // No two eights are alike, so that nothing passes for something else.
         let words = (0..length.div_ceil(8)).flat_map(|n| (seq << 32 | n).to_be_bytes());
         let data: Bytes = words.take(usize::try_from(length).unwrap_or(0)).collect();
-        let captured_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
         let pts = i64::try_from(seq).unwrap_or(i64::MAX);
         AccessUnit { pts, decode_offset: 0, captured_us, keyframe, data }
     }

@@ -13,7 +13,7 @@ use crate::room::{Room, end, filled};
 #[test]
 fn the_clip_arrives_bit_for_bit() {
     let stage = Stage::new();
-    passes(&stage, &fixture("bigbuckbunny.mp4"));
+    passes(&stage, &fixture("bbb.mp4"));
 }
 
 #[test]
