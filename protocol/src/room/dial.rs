@@ -94,8 +94,11 @@ impl Dialler {
         let waits = peer < self.me && matches!(source, Source::Registration | Source::Roster);
         let not_before = if waits { now + LARGER_WAITS } else { now };
         let lot = self.rng.next_u64();
-        let target =
-            self.targets.entry(peer).or_insert_with(|| Target { not_before, lot, ..Target::default() });
+        let target = self.targets.entry(peer).or_insert_with(|| Target {
+            not_before,
+            lot,
+            ..Target::default()
+        });
         let before = target.addresses.len();
         for address in allowed {
             target.learn(address, source);

@@ -49,9 +49,8 @@ pub(super) fn choose(
     had: &BTreeSet<PeerId>,
     members: &BTreeMap<PeerId, u64>,
 ) -> BTreeSet<PeerId> {
-    let rank = |(peer, lot): (&PeerId, &u64)| {
-        (!needed.contains(peer), !had.contains(peer), *lot, *peer)
-    };
+    let rank =
+        |(peer, lot): (&PeerId, &u64)| (!needed.contains(peer), !had.contains(peer), *lot, *peer);
     let mut order: Vec<_> = members.iter().map(rank).collect();
     order.sort_unstable();
     let count = OWN_STREAMS_MAX.max(needed.len());
@@ -78,9 +77,8 @@ pub(super) fn crowded(
     now: Mono,
 ) -> Vec<PeerId> {
     let over = accepted.len().saturating_sub(ACCEPTED_STREAMS_MAX);
-    let random = |(since, peer): &&(Mono, PeerId)| {
-        !needed.contains(peer) && now.since(*since) >= NEWCOMER
-    };
+    let random =
+        |(since, peer): &&(Mono, PeerId)| !needed.contains(peer) && now.since(*since) >= NEWCOMER;
     let mut random: Vec<_> = accepted.iter().filter(random).collect();
     random.sort();
     random.into_iter().take(over).map(|(_, peer)| *peer).collect()

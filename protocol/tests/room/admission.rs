@@ -131,16 +131,12 @@ fn whoever_ignores_the_end_of_its_ticket_is_put_out_by_the_others() {
     }
     assert_eq!(world.see(0).children(), []);
     for who in 0..2 {
-        let expired = |event: &Event| {
-            matches!(event, Event::PeerLeft { peer, why: LeftWhy::Expired } if *peer == stranger.peer)
-        };
+        let expired = |event: &Event| matches!(event, Event::PeerLeft { peer, why: LeftWhy::Expired } if *peer == stranger.peer);
         let at = world.when(who, expired).unwrap();
         assert!((220 * S..222 * S).contains(&at), "{at}");
     }
     stranger.come_in(&mut world, 0);
-    let unwelcome = |said: &Incoming| {
-        matches!(said, Incoming::Unwelcome(no) if no.reason == UnwelcomeReason::Expired.number())
-    };
+    let unwelcome = |said: &Incoming| matches!(said, Incoming::Unwelcome(no) if no.reason == UnwelcomeReason::Expired.number());
     assert!(stranger.heard_messages(&mut world).iter().any(unwelcome));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roommate_protocol::media::clock::ClockView;
-use roommate_protocol::room::{Event, Output, RefuseReason, Refusal, RetractedWhy};
+use roommate_protocol::room::{Event, Output, Refusal, RefuseReason, RetractedWhy};
 use roommate_protocol::trust::id::{TrackId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
@@ -78,7 +78,8 @@ fn a_broadcast_that_ends_is_over_everywhere_and_feeds_nobody() {
     world.act(0, |room, now| room.retract(track.broadcast, now).unwrap());
     world.run(2 * DELAY);
     for who in 1..3 {
-        let ended = |event: &Event| matches!(event, Event::Retracted { why: RetractedWhy::Ended, .. });
+        let ended =
+            |event: &Event| matches!(event, Event::Retracted { why: RetractedWhy::Ended, .. });
         assert!(world.when(who, ended).is_some());
         assert_eq!(shown(&world, who), 0);
     }
@@ -157,7 +158,9 @@ fn an_ended_broadcast_played_back_to_a_newcomer_shows_nothing() {
     let track = on_air(&mut world, 0);
     world.run(S);
     let kept: Vec<_> = thief.heard(&mut world);
-    assert!(kept.iter().any(|frame| matches!(Incoming::read(frame), Ok(Some(Incoming::Announce(_))))));
+    assert!(
+        kept.iter().any(|frame| matches!(Incoming::read(frame), Ok(Some(Incoming::Announce(_)))))
+    );
     world.kill(0);
     for wait in [0, 60 * S, 3600 * S] {
         world.run(wait);

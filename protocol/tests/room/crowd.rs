@@ -13,8 +13,10 @@ fn the_members_of_a_crowd_know_each_other_with_few_streams_each() {
     world.run(20 * S);
     for who in 0..MEMBERS {
         assert_eq!(world.seen_by(who).len(), MEMBERS - 1, "{who}");
-        let streams: usize =
-            (0..MEMBERS).filter(|other| *other != who).map(|other| world.wires_between(who, other).len()).sum();
+        let streams: usize = (0..MEMBERS)
+            .filter(|other| *other != who)
+            .map(|other| world.wires_between(who, other).len())
+            .sum();
         assert!(streams <= 16 + 32, "{who} has {streams}");
     }
     let all: usize = (0..MEMBERS)

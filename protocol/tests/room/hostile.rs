@@ -70,11 +70,10 @@ fn nobody_speaks_for_another() {
     let victim = world.nodes[1].peer;
     // A signature that is its own, passed off as the victim's.
     let forge = |stranger: &Stranger, world: &mut World| {
-        let entry = stranger.seal(world, &LostNote {
-            subject: victim,
-            incarnation: stranger.incarnation,
-            version: 1,
-        });
+        let entry = stranger.seal(
+            world,
+            &LostNote { subject: victim, incarnation: stranger.incarnation, version: 1 },
+        );
         let mut bytes = entry.0;
         bytes[1..33].copy_from_slice(&victim.0);
         Signed(bytes)
@@ -165,15 +164,18 @@ fn an_entry_from_the_future_or_the_past_is_not_shown() {
         let hello = stranger.hello();
         stranger.tell(&mut world, 0, &hello).unwrap();
         let wall = world.now_of(0).wall.as_micros() + error_s * 1_000_000;
-        let entry = stranger.seal(&world, &RosterEntry {
-            incarnation: stranger.incarnation,
-            version: 1,
-            wall: roommate_protocol::time::Wall::from_micros(wall),
-            chain: stranger.chain.clone(),
-            name: String::new(),
-            addresses: vec![],
-            neighbours: vec![],
-        });
+        let entry = stranger.seal(
+            &world,
+            &RosterEntry {
+                incarnation: stranger.incarnation,
+                version: 1,
+                wall: roommate_protocol::time::Wall::from_micros(wall),
+                chain: stranger.chain.clone(),
+                name: String::new(),
+                addresses: vec![],
+                neighbours: vec![],
+            },
+        );
         stranger.tell(&mut world, 0, &message::Roster { entries: vec![entry] }).unwrap();
         assert_eq!(world.see(0).members(), [], "{error_s}");
     }

@@ -44,7 +44,12 @@ fn a_polite_leave_is_seen_at_once() {
     }
     world.run(60 * S);
     for who in 0..3 {
-        assert_eq!(world.nodes[who].events.len(), 1, "and stays seen: {:?}", world.nodes[who].events);
+        assert_eq!(
+            world.nodes[who].events.len(),
+            1,
+            "and stays seen: {:?}",
+            world.nodes[who].events
+        );
     }
 }
 
@@ -114,9 +119,7 @@ fn a_blink_of_a_connection_is_told_to_nobody() {
 fn who_finds_each_other_at_a_bootstrap_meets_without_a_link_between_them() {
     let mut world = World::new();
     for _ in 0..3 {
-        let who = world.add(|world, peer| {
-            world.ticket(peer, Roles::USUAL, None)
-        });
+        let who = world.add(|world, peer| world.ticket(peer, Roles::USUAL, None));
         world.nodes[who].hints.clear();
         world.start(who);
     }

@@ -68,7 +68,8 @@ fn a_restarted_publisher_is_seen_again_at_once_although_its_ghost_still_holds_co
     for who in 0..3 {
         let joined = world.when(who, |event| matches!(event, Event::PeerJoined { .. }));
         assert!(joined.unwrap() - restarted < S, "{who}");
-        let restart = |event: &Event| matches!(event, Event::PeerLeft { why: LeftWhy::Restarted, .. });
+        let restart =
+            |event: &Event| matches!(event, Event::PeerLeft { why: LeftWhy::Restarted, .. });
         assert!(world.when(who, restart).is_some());
         let over = |event: &Event| {
             matches!(event, Event::Retracted { why: RetractedWhy::PublisherLeft, .. })
@@ -115,7 +116,8 @@ fn the_older_of_two_processes_with_one_key_is_told_so_and_stops() {
     assert_eq!(world.see(copy).ended(), None);
     for who in 0..2 {
         assert_eq!(world.seen_by(who).len(), 3, "one of the others, and the name of both");
-        let goodbye = |event: &Event| matches!(event, Event::PeerLeft { why: LeftWhy::Goodbye, .. });
+        let goodbye =
+            |event: &Event| matches!(event, Event::PeerLeft { why: LeftWhy::Goodbye, .. });
         assert!(world.when(who, goodbye).is_none(), "the older one does not speak for the newer");
     }
 }

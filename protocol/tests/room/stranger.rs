@@ -28,7 +28,10 @@ impl Stranger {
         Self::with(world, |world, peer| world.ticket(peer, roles, None))
     }
 
-    pub(crate) fn with(world: &mut World, tickets: impl FnOnce(&World, PeerId) -> TicketChain) -> Self {
+    pub(crate) fn with(
+        world: &mut World,
+        tickets: impl FnOnce(&World, PeerId) -> TicketChain,
+    ) -> Self {
         let key = SigningKey::from_bytes(&world.next_stranger());
         let peer = PeerId(key.verifying_key().to_bytes());
         let chain = tickets(world, peer).to_bytes();
@@ -136,7 +139,12 @@ impl Stranger {
     /// Everything that was said to us, type and body of each frame.
     pub(crate) fn heard(&self, world: &mut World) -> Vec<Bytes> {
         let ours = |conn: &ConnId| self.conns.iter().any(|(_, own)| own == conn);
-        world.stranger_heard.iter().filter(|(conn, _)| ours(conn)).map(|(_, f)| f.slice(4..)).collect()
+        world
+            .stranger_heard
+            .iter()
+            .filter(|(conn, _)| ours(conn))
+            .map(|(_, f)| f.slice(4..))
+            .collect()
     }
 
     pub(crate) fn heard_messages(&self, world: &mut World) -> Vec<Incoming> {

@@ -224,7 +224,11 @@ impl World {
         for (conn, wire) in self.wires.clone() {
             if wire.up && wire.has(who) {
                 let other = wire.other(who);
-                self.later(IDLE, |world| Happening::Down { conn, to: other, life: world.life(other) });
+                self.later(IDLE, |world| Happening::Down {
+                    conn,
+                    to: other,
+                    life: world.life(other),
+                });
             }
         }
     }
@@ -303,7 +307,12 @@ impl World {
     }
 
     /// Delivers a frame as if the other end of `conn` had sent it, at once.
-    pub(crate) fn inject(&mut self, to: Who, conn: ConnId, content: &[u8]) -> Result<(), Violation> {
+    pub(crate) fn inject(
+        &mut self,
+        to: Who,
+        conn: ConnId,
+        content: &[u8],
+    ) -> Result<(), Violation> {
         self.act(to, |room, now| room.handle_frame(conn, content, now, now))
     }
 
@@ -492,7 +501,11 @@ impl World {
                 self.connect(who, there);
             }
             None => {
-                self.later(S, |world| Happening::DialFailed { to: who, life: world.life(who), peer });
+                self.later(S, |world| Happening::DialFailed {
+                    to: who,
+                    life: world.life(who),
+                    peer,
+                });
             }
         }
     }
