@@ -216,9 +216,7 @@ fn unusable(path: &Path, source: io::Error) -> DataDirError {
 
 fn read_exact<const N: usize>(path: &Path) -> Result<Option<[u8; N]>, DataDirError> {
     match fs::read(path) {
-        Ok(bytes) => {
-            bytes.try_into().map(Some).map_err(|_| DataDirError::Damaged(path.to_owned()))
-        }
+        Ok(bytes) => bytes.try_into().map(Some).map_err(|_| DataDirError::Damaged(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(unusable(path, source)),
     }

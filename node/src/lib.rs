@@ -1,5 +1,19 @@
 //! The node of Roommate: clocks, sources, the viewer page, and the shell that performs what
 //! `roommate-protocol` decides.
 
+pub mod cli;
 pub mod clock;
+pub mod datadir;
+mod driver;
+pub mod link;
+pub mod making;
 pub mod media;
+pub mod net;
+pub mod node;
+pub mod percentile;
+pub mod play;
+pub mod report;
+pub mod status;
+pub mod trace;
+pub mod version;
+pub mod viewer;

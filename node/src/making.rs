@@ -169,13 +169,8 @@ fn on_every_interface(me: PeerId, port: u16) -> Vec<Address> {
         .collect();
     hosts.sort();
     hosts.dedup();
-    let address = |host| Address {
-        kind: Kind::Member,
-        host,
-        carrier: Carrier::Quic,
-        port,
-        peer: Some(me),
-    };
+    let address =
+        |host| Address { kind: Kind::Member, host, carrier: Carrier::Quic, port, peer: Some(me) };
     hosts.into_iter().map(address).collect()
 }
 
@@ -226,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_title_that_does_not_fit_is_refused() {
-        let refused = make_room(&DataDir::ephemeral(), PeerId([8; 32]), wish(Some(&"ä".repeat(33))));
+        let refused =
+            make_room(&DataDir::ephemeral(), PeerId([8; 32]), wish(Some(&"ä".repeat(33))));
         assert!(matches!(refused, Err(MakeError::Title)));
     }
 }

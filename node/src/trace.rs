@@ -28,13 +28,20 @@ impl Trace {
     /// # Errors
     /// [`TraceError`]
     pub fn create(path: &Path) -> Result<Self, TraceError> {
-        let file = File::create(path)
-            .map_err(|source| TraceError { path: path.to_owned(), source })?;
+        let file =
+            File::create(path).map_err(|source| TraceError { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), file: Some(BufWriter::new(file)) })
     }
 
     /// What a publisher made: `encode_us` is the time from before drawing to the coded bytes.
-    pub fn published(&mut self, track: u8, seq: u64, captured_us: i64, bytes: usize, encode_us: u32) {
+    pub fn published(
+        &mut self,
+        track: u8,
+        seq: u64,
+        captured_us: i64,
+        bytes: usize,
+        encode_us: u32,
+    ) {
         self.write(&json!({
             "track": track, "seq": seq, "captured_us": captured_us, "encode_us": encode_us,
             "bytes": bytes,

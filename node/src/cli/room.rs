@@ -20,7 +20,7 @@ use crate::report::print_object;
 ///
 /// # Errors
 /// [`Fail`]
-pub fn run(command: RoomCommand) -> Result<(), Fail> {
+pub(super) fn run(command: RoomCommand) -> Result<(), Fail> {
     match command {
         RoomCommand::Create(args) => create(args),
         RoomCommand::Show(args) => show(&args),
@@ -109,15 +109,21 @@ fn show(args: &RoomShowArgs) -> Result<(), Fail> {
         say::line(&format!("title      {}", say::escaped(&title)));
     }
     say::line(&format!("roles      {}", roles.join(", ")));
-    say::line(&format!("ends       {}", match (invite.expires(), ends_in_s) {
-        (None, _) => "never".to_owned(),
-        (Some(end), Some(0)) => format!("{}: it is over", time::show(end)),
-        (Some(end), _) => time::show(end),
-    }));
-    say::line(&format!("reaches    {}", match Scope::of(&invite) {
-        Scope::Lan => "this local network",
-        Scope::Internet => "the internet",
-    }));
+    say::line(&format!(
+        "ends       {}",
+        match (invite.expires(), ends_in_s) {
+            (None, _) => "never".to_owned(),
+            (Some(end), Some(0)) => format!("{}: it is over", time::show(end)),
+            (Some(end), _) => time::show(end),
+        }
+    ));
+    say::line(&format!(
+        "reaches    {}",
+        match Scope::of(&invite) {
+            Scope::Lan => "this local network",
+            Scope::Internet => "the internet",
+        }
+    ));
     for address in addresses {
         say::line(&format!("address    {address}"));
     }
@@ -130,11 +136,12 @@ fn roles(names: &[String]) -> Result<Roles, Fail> {
     }
     let mut roles = Roles::NONE;
     for name in names {
-        roles |= Roles::from_name(name).ok_or_else(|| {
-            Fail::usage(format!(
-                "{name:?} is no role: write view, forward, publish, moderate or invite"
-            ))
-        })?;
+        roles = roles
+            | Roles::from_name(name).ok_or_else(|| {
+                Fail::usage(format!(
+                    "{name:?} is no role: write view, forward, publish, moderate or invite"
+                ))
+            })?;
     }
     Ok(roles)
 }

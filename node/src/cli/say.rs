@@ -3,19 +3,22 @@
 use std::io::Write;
 
 /// One line on standard output. A closed one (`| head`) is no error of ours.
-pub fn line(text: &str) {
+pub(super) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A line for people, on standard error.
-pub fn note(text: &str) {
+pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Text of somebody else, made harmless for a terminal: control and direction characters are
 /// written out.
-pub fn escaped(text: &str) -> String {
-    let harmless = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+pub(super) fn escaped(text: &str) -> String {
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars()
         .map(|c| if harmless(c) { c.to_string() } else { c.escape_unicode().to_string() })
         .collect()
@@ -23,7 +26,7 @@ pub fn escaped(text: &str) -> String {
 
 /// The QR code of `text` for a terminal, two modules a character, with its quiet zone; `None` where
 /// it does not fit.
-pub fn qr_code(text: &str) -> Option<String> {
+pub(super) fn qr_code(text: &str) -> Option<String> {
     use qrcode::render::unicode::Dense1x2;
     let code = [qrcode::EcLevel::M, qrcode::EcLevel::L]
         .into_iter()
@@ -51,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_longest_link_fits_eighty_columns() {
-        let link = format!("roommate:{}", "A".repeat(roommate_protocol::limits::INVITE_CHARS_MAX - 9));
+        let link =
+            format!("roommate:{}", "A".repeat(roommate_protocol::limits::INVITE_CHARS_MAX - 9));
         let code = qr_code(&link).unwrap();
         assert!(code.lines().all(|line| line.chars().count() <= 80));
     }

@@ -5,9 +5,11 @@ use roommate_protocol::time::Wall;
 
 /// Why text is no `TIME`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TimeError {
+pub(super) enum TimeError {
     /// None of the three forms.
-    #[error("{0:?} is no time: write a duration (90m, 12h), a time (2030-01-31T18:00:00Z) or never")]
+    #[error(
+        "{0:?} is no time: write a duration (90m, 12h), a time (2030-01-31T18:00:00Z) or never"
+    )]
     Form(String),
     /// Not in the future.
     #[error("{0:?} is already over")]
@@ -18,7 +20,7 @@ pub enum TimeError {
 ///
 /// # Errors
 /// [`TimeError`]
-pub fn parse(text: &str, now: Wall) -> Result<Option<Wall>, TimeError> {
+pub(super) fn parse(text: &str, now: Wall) -> Result<Option<Wall>, TimeError> {
     if text == "never" {
         return Ok(None);
     }
@@ -36,8 +38,9 @@ pub fn parse(text: &str, now: Wall) -> Result<Option<Wall>, TimeError> {
 }
 
 /// `at` as people and scripts read it (RFC 3339, UTC).
-pub fn show(at: Wall) -> String {
-    Timestamp::from_second(at.as_secs()).map_or_else(|_| at.as_secs().to_string(), |t| t.to_string())
+pub(super) fn show(at: Wall) -> String {
+    Timestamp::from_second(at.as_secs())
+        .map_or_else(|_| at.as_secs().to_string(), |t| t.to_string())
 }
 
 #[cfg(test)]

@@ -3,7 +3,23 @@
 //! A source runs on a thread of its own and hands over whole access units; nothing in here knows of
 //! rooms, connections or the swarm.
 
+pub mod decode;
+pub mod encode;
+mod font;
+mod mp4_boxes;
+mod mp4_index;
+pub mod mp4_sink;
+pub mod mp4_source;
+mod mp4_track;
+mod mp4_write;
+pub mod openh264_raw;
+pub mod pattern;
+pub mod picture;
+mod scene;
 pub mod source;
+pub mod spec;
+pub mod stamp;
+pub mod test_source;
 mod unit;
 
 pub use unit::ViewUnit;

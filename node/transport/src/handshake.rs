@@ -39,8 +39,9 @@ impl Shared {
             .await
             .map_err(|_| Error::HandshakeTimeout)??;
         let peer = peer_of(&connection)?;
+        let remote = connection.remote_address();
         let native = Native::new(connection, counters, self.config.open_timeout);
-        let registration = self.registry.enter(peer, dialled, native.clone());
+        let registration = self.registry.enter(peer, remote, dialled, native.clone());
         Ok((peer, Muxer::new(native, registration)))
     }
 }

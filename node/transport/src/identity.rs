@@ -23,11 +23,6 @@ use crate::error::Error;
 const RESET_DOMAIN: &[u8] = b"roommate/quic-reset/1/";
 const CONNECTION_ID_DOMAIN: &[u8] = b"roommate/quic-connection-id/1/";
 
-/// A dialler's first connection id has no reset token: only servers may send one in the
-/// handshake. After so long, both sides use ids that have one, and a dialler's restart is
-/// noticed at the first packet as well.
-const CONNECTION_ID_LIFETIME: Duration = Duration::from_secs(30);
-
 /// Random bytes of a connection id: too many for a stranger to collect the reset tokens of ids
 /// that will be given to somebody else.
 const NONCE: usize = 8;
@@ -60,9 +55,9 @@ impl Identity {
     /// The configuration of an endpoint bound to `local`.
     pub(crate) fn endpoint(&self, local: SocketAddr) -> Result<EndpointConfig, Error> {
         let reset = self.derive(RESET_DOMAIN, local)?;
-        let ids = self.derive(CONNECTION_ID_DOMAIN, local)?;
+        let key = self.derive(CONNECTION_ID_DOMAIN, local)?;
         let mut config = EndpointConfig::new(Arc::new(ResetKey(reset)));
-        config.cid_generator(move || Box::new(ConnectionIds(ids.clone())));
+        config.cid_generator(move || Box::new(ConnectionIds(key.clone())));
         config.supported_versions(vec![1]);
         Ok(config)
     }
@@ -118,7 +113,7 @@ impl ConnectionIdGenerator for ConnectionIds {
     }
 
     fn cid_lifetime(&self) -> Option<Duration> {
-        Some(CONNECTION_ID_LIFETIME)
+        None
     }
 }
 

@@ -8,6 +8,28 @@
 //!
 //! Priorities on one connection: libp2p's substreams have [`SUBSTREAM_PRIORITY`]; whoever writes
 //! media stays at zero or below, or pings and control frames starve behind pictures.
+//!
+//! With TCP beside it, for networks that block UDP:
+//!
+//! ```no_run
+//! use libp2p::{StreamProtocol, SwarmBuilder, identity::Keypair, noise, tcp, yamux};
+//! use roommate_transport::{Config, QuicTransport};
+//!
+//! # fn build() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = Keypair::generate_ed25519();
+//! let (quic, door) = QuicTransport::new(Config::default(), &key)?;
+//! let door = door.accepting([StreamProtocol::new("/roommate/control/1")]);
+//! let swarm = SwarmBuilder::with_existing_identity(key)
+//!     .with_tokio()
+//!     .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
+//!     .with_other_transport(|_| quic)?
+//!     .with_dns()?
+//!     .with_behaviour(|_| door)? // or a struct that derives NetworkBehaviour and holds the door
+//!     .build();
+//! # drop(swarm);
+//! # Ok(())
+//! # }
+//! ```
 
 mod address;
 mod admission;

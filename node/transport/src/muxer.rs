@@ -42,7 +42,10 @@ impl Muxer {
     }
 
     fn close(&self) {
-        self.native.close(0, b"");
+        // Closing what is closed would replace the reason that others are still to read.
+        if self.native.connection().close_reason().is_none() {
+            self.native.close(0, b"");
+        }
     }
 }
 

@@ -11,44 +11,47 @@ use libp2p::PeerId;
 
 use crate::native::Native;
 
-#[derive(Default)]
-pub(crate) struct Registry {
-    inner: Mutex<Inner>,
+/// `H` is the handle that is handed over, [`Native`].
+pub(crate) struct Registry<H = Native> {
+    inner: Mutex<Inner<H>>,
 }
 
-#[derive(Default)]
-struct Inner {
+struct Inner<H> {
     next: u64,
     /// In the order of their handshakes: the newest is last.
-    entries: Vec<Entry>,
+    entries: Vec<Entry<H>>,
 }
 
-struct Entry {
+struct Entry<H> {
     key: u64,
     peer: PeerId,
     remote: SocketAddr,
     dialled: bool,
-    native: Native,
+    handle: H,
 }
 
 /// Removes its entry when dropped.
-pub(crate) struct Registration {
-    registry: Arc<Registry>,
+pub(crate) struct Registration<H = Native> {
+    registry: Arc<Registry<H>>,
     key: u64,
 }
 
-impl Registry {
+impl<H> Registry<H> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::new(Inner { next: 0, entries: Vec::new() }) })
+    }
+
     pub(crate) fn enter(
         self: &Arc<Self>,
         peer: PeerId,
+        remote: SocketAddr,
         dialled: bool,
-        native: Native,
-    ) -> Registration {
+        handle: H,
+    ) -> Registration<H> {
         let mut inner = self.lock();
         let key = inner.next;
         inner.next += 1;
-        let remote = native.remote_address();
-        inner.entries.push(Entry { key, peer, remote, dialled, native });
+        inner.entries.push(Entry { key, peer, remote, dialled, handle });
         Registration { registry: self.clone(), key }
     }
 
@@ -57,23 +60,52 @@ impl Registry {
     pub(crate) fn claim(
         &self,
         peer: &PeerId,
-        dialled: bool,
         remote: Option<SocketAddr>,
-    ) -> Option<Native> {
+        dialled: bool,
+    ) -> Option<H> {
         let mut inner = self.lock();
         let found = inner.entries.iter().rposition(|e| {
             e.peer == *peer && e.dialled == dialled && remote.is_none_or(|r| r == e.remote)
         })?;
-        Some(inner.entries.remove(found).native)
+        Some(inner.entries.remove(found).handle)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner<H>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Registration {
+impl<H> Drop for Registration<H> {
     fn drop(&mut self) {
         self.registry.lock().entries.retain(|e| e.key != self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_claimed_once_by_peer_address_and_direction() {
+        let (me, other) = (PeerId::random(), PeerId::random());
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let registry = Registry::new();
+        let kept = [
+            registry.enter(me, at(1), true, "first"),
+            registry.enter(me, at(1), true, "second"),
+            registry.enter(me, at(1), false, "inbound"),
+            registry.enter(me, at(2), true, "elsewhere"),
+            registry.enter(other, at(1), true, "somebody else"),
+        ];
+        let gone = registry.enter(me, at(1), true, "over");
+        drop(gone);
+        assert_eq!(registry.claim(&me, Some(at(1)), true), Some("second"));
+        assert_eq!(registry.claim(&me, Some(at(1)), true), Some("first"));
+        assert_eq!(registry.claim(&me, Some(at(1)), true), None);
+        assert_eq!(registry.claim(&me, None, true), Some("elsewhere"));
+        assert_eq!(registry.claim(&me, Some(at(1)), false), Some("inbound"));
+        assert_eq!(registry.claim(&PeerId::random(), None, true), None);
+        drop(kept);
+        assert_eq!(registry.claim(&other, Some(at(1)), true), None);
     }
 }

@@ -21,6 +21,7 @@ use crate::identity::Identity;
 use crate::listen::{Event, Listener};
 use crate::muxer::Muxer;
 use crate::punch::Punches;
+use crate::registry::Registry;
 
 /// QUIC version 1 for libp2p, on tokio.
 ///
@@ -39,9 +40,9 @@ impl QuicTransport {
     /// Both belong into the same swarm.
     pub fn new(config: Config, keypair: &Keypair) -> Result<(Self, Door), Error> {
         let shared = Arc::new(Shared {
-            config,
             identity: Identity::new(keypair)?,
-            registry: Arc::default(),
+            config,
+            registry: Registry::new(),
             admission: Arc::default(),
         });
         let door = Door::new(shared.registry.clone(), shared.admission.clone());

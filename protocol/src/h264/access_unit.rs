@@ -4,7 +4,7 @@
 //!   unit of type 14 to 18 begins the next unit. A prefix NAL unit (14) also stands before every
 //!   slice of a scalable stream, so it waits for its slice to decide.
 //! * 7.4.1.2.4: a slice begins a new picture if its header differs from the slice before in one of
-//!   the named fields ([`super::slice`]). Where the parameter sets are not known, a slice that
+//!   the named fields . Where the parameter sets are not known, a slice that
 //!   begins at macroblock 0 does; the same as a safety net where they are, because encoders exist
 //!   that give two keyframes in a row the same `idr_pic_id`.
 //!

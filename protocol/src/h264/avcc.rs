@@ -34,7 +34,7 @@ pub enum AvccError {
     #[error("the stream has no parameter sets yet")]
     NoSets,
     /// A set in the record is broken.
-    #[error("a parameter set is broken: {0}")]
+    #[error("the parameter sets cannot be used: {0}")]
     Set(#[from] ParseError),
 }
 

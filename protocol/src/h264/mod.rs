@@ -18,6 +18,7 @@ pub mod pps;
 pub mod sets;
 mod slice;
 pub mod sps;
+mod vui;
 
 /// Longest parameter set that is kept. Encoders write 10 to 60 bytes; with every scaling list it is
 /// under 1 KiB; only a map of slice groups, which nobody uses, is longer.

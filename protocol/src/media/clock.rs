@@ -228,7 +228,7 @@ mod tests {
             let mut meter = OffsetMeter::new();
             meter.handle_sample(sample(at, offset, there, back)).unwrap();
             let view = meter.view(PUBLISHER).unwrap();
-            prop_assert!(view.offset_us.abs_diff(offset) <= view.error_us + 1);
+            prop_assert!(view.offset_us.abs_diff(offset) <= view.error_us);
         }
 
         #[test]

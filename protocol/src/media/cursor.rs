@@ -9,95 +9,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::media::cache::{Newcomer, TrackCache};
 use crate::media::group::{Group, GroupState};
 use crate::media::lane::{Lane, Position};
+use crate::media::pull::{CursorCounts, Feed, Offer, Pull, Rank, StreamNumber};
 use crate::media::track::{Lacking, Over};
 use crate::time::{Deadline, Mono, Why, earliest};
-use crate::trust::id::{PeerId, TrackKey};
+use crate::trust::id::PeerId;
 use crate::wire::code::StreamCode;
-use crate::wire::header::{StreamHeader, SubscriptionId};
+use crate::wire::header::StreamHeader;
 
 /// How long a cut group with no newer one waits for a repair before its streams are given up.
 pub const REPAIR_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The shell's name for one stream of one cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamNumber(pub u32);
-
-/// Which of the two streams; the order is the order of sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
-    /// The newest group.
-    Newest,
-    /// The group before it.
-    Older,
-}
-
-/// One subscription, as the child asked for it.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    /// The child's name for it.
-    pub subscription: SubscriptionId,
-    /// The track.
-    pub track: TrackKey,
-    /// Who feeds us, nearest first, the publisher last; empty at the publisher.
-    pub path: Vec<PeerId>,
-    /// How late a picture may be before a newer group replaces it.
-    pub latency: Duration,
-    /// What the child lacks first; `None`: from the newest group's keyframe.
-    pub lacking: Option<Lacking>,
-}
-
-/// Bytes for one vectored write on one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The stream. One that was never offered before is to be opened; its header is in `chunks`.
-    pub stream: StreamNumber,
-    /// Its rank.
-    pub rank: Rank,
-    /// At most [`crate::limits::WRITE_BYTES_MAX`] bytes in all. Only a look: nothing moves on until
-    /// [`Cursor::wrote`] says how much was taken.
-    pub chunks: Vec<Bytes>,
-}
-
-/// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pull {
-    /// Write one of these, the first one if it takes any; then say so with [`Cursor::wrote`]. Only
-    /// while the gate is open: if it is closed, wait for it, and pull again.
-    Write(Vec<Offer>),
-    /// All of this stream was written: finish it. The cursor has forgotten it.
-    Finish(StreamNumber),
-    /// Reset this stream. The cursor has forgotten it and goes on with the newest keyframe.
-    Reset {
-        /// The stream.
-        stream: StreamNumber,
-        /// Why, for the child.
-        code: StreamCode,
-    },
-    /// Nothing to send: until the cache changes, or [`Cursor::poll_timeout`].
-    Wait,
-    /// Nothing will ever be sent again.
-    Ended(Over),
-}
-
-/// Counts of one child.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CursorCounts {
-    /// Access units wholly written.
-    pub sent: u64,
-    /// Access units of groups that were never begun for this child.
-    pub skipped: u64,
-    /// Access units not wholly written when their stream was reset.
-    pub reset: u64,
-    /// Streams reset.
-    pub reset_streams: u64,
-    /// Bytes written.
-    pub bytes: u64,
-}
 
 /// One child's place in one track.
 #[derive(Debug)]
@@ -112,6 +35,8 @@ pub struct Cursor {
     /// Groups from the floor on that are finished or given up.
     done: BTreeSet<u64>,
     timeout: Option<Deadline>,
+    /// First seq of the feed, and the seq behind the last one seen.
+    seen: Option<(u64, u64)>,
     counts: CursorCounts,
 }
 
@@ -127,6 +52,7 @@ impl Cursor {
             floor: 0,
             done: BTreeSet::new(),
             timeout: None,
+            seen: None,
             counts: CursorCounts::default(),
         }
     }
@@ -140,7 +66,9 @@ impl Cursor {
         if let Some(reset) = self.give_up_evicted(cache) {
             return reset;
         }
-        if let Some(reset) = self.begin_groups(cache, now) {
+        let reset = self.begin_groups(cache, now);
+        self.look(cache);
+        if let Some(reset) = reset {
             return reset;
         }
         if let Some(reset) = self.give_up_late(cache, now) {
@@ -162,11 +90,7 @@ impl Cursor {
         self.counts.bytes += bytes as u64;
         let lanes = [&mut self.newest, &mut self.older].into_iter().flatten();
         if let Some(lane) = lanes.into_iter().find(|lane| lane.stream == stream) {
-            let units = lane.wrote(bytes);
-            self.counts.sent += units;
-            if lane.counted_skipped {
-                self.counts.skipped = self.counts.skipped.saturating_sub(units);
-            }
+            self.counts.sent += lane.wrote(bytes);
         }
     }
 
@@ -186,7 +110,8 @@ impl Cursor {
         self.timeout
     }
 
-    /// The streams that are open or about to be, with their ranks of now.
+    /// The streams that are open or about to be, with their ranks of now. One that was opened and is
+    /// no longer among them was given up before anything was written to it: reset it.
     pub fn streams(&self) -> impl Iterator<Item = (StreamNumber, Rank)> {
         let newest = self.newest.as_ref().map(|lane| (lane.stream, Rank::Newest));
         newest.into_iter().chain(self.older.as_ref().map(|lane| (lane.stream, Rank::Older)))
@@ -204,7 +129,7 @@ impl Cursor {
                 let oldest = cache.group(lane.group).and_then(|group| lane.oldest_unsent_at(group));
                 !lane.catching_up && oldest.is_some_and(|at| now.since(at) > self.feed.latency)
             }
-            None => cache.newest().is_some(),
+            None => cache.newest().is_some_and(|newest| newest.state() == GroupState::Open),
         }
     }
 
@@ -215,7 +140,11 @@ impl Cursor {
 
     /// What this child was sent and not sent.
     pub fn counts(&self) -> CursorCounts {
-        self.counts
+        let lanes = [&self.newest, &self.older].into_iter().flatten();
+        let settled = self.counts.sent + self.counts.reset;
+        let pending: u64 = lanes.map(Lane::unsent_units).sum();
+        let seen = self.seen.map_or(0, |(first, next)| next - first);
+        CursorCounts { skipped: seen.saturating_sub(settled + pending), ..self.counts }
     }
 
     fn begin_groups(&mut self, cache: &TrackCache, now: Mono) -> Option<Pull> {
@@ -234,14 +163,19 @@ impl Cursor {
                 return Some(reset);
             }
         }
-        for lane in [&mut self.newest, &mut self.older].into_iter().flatten() {
-            let next = cache.group(lane.group).map(|group| {
-                let (seq, piece) = group.next();
-                seq + u64::from(piece > 0)
-            });
-            lane.seen_next = lane.seen_next.max(next.unwrap_or_default());
-        }
         None
+    }
+
+    /// Notes how far the groups in hand have come, for counting what is left of them.
+    fn look(&mut self, cache: &TrackCache) {
+        for lane in [&mut self.newest, &mut self.older].into_iter().flatten() {
+            if let Some(group) = cache.group(lane.group) {
+                let (seq, piece) = group.next();
+                lane.seen_next = lane.seen_next.max(seq.saturating_add(u64::from(piece > 0)));
+            }
+            let (first, next) = self.seen.unwrap_or((lane.first_seq, lane.first_seq));
+            self.seen = Some((first.min(lane.first_seq), next.max(lane.seen_next)));
+        }
     }
 
     /// Until the first group is begun: which one that is.
@@ -298,8 +232,6 @@ impl Cursor {
         if newest.is_none_or(|newest| number > newest) {
             let oldest = self.older.take();
             self.older = self.newest.take();
-            let seen = self.older.as_ref().map_or(position.seq, |lane| lane.seen_next);
-            self.counts.skipped += position.seq.saturating_sub(seen);
             let mut lane = self.lane(number, position, now);
             lane.catching_up = !self.begun;
             self.begun = true;
@@ -318,9 +250,7 @@ impl Cursor {
             return None;
         }
         let oldest = self.older.take();
-        let mut lane = self.lane(number, position, now);
-        lane.counted_skipped = true;
-        self.older = Some(lane);
+        self.older = Some(self.lane(number, position, now));
         oldest.and_then(|lane| self.give_up(lane, StreamCode::Stale))
     }
 
@@ -396,15 +326,14 @@ impl Cursor {
         None
     }
 
-    /// Counts what is lost with `lane`. A stream that was never opened needs no reset.
+    /// Counts what is lost with `lane`. A stream that nothing was written to needs no reset: the
+    /// child never hears of it.
     fn give_up(&mut self, lane: Lane, code: StreamCode) -> Option<Pull> {
         self.done.insert(lane.group);
-        let units = if lane.counted_skipped { 0 } else { lane.unsent_units() };
-        if !lane.offered {
-            self.counts.skipped += units;
+        if !lane.written {
             return None;
         }
-        self.counts.reset += units;
+        self.counts.reset += lane.unsent_units();
         self.counts.reset_streams += 1;
         Some(Pull::Reset { stream: lane.stream, code })
     }

@@ -54,10 +54,8 @@ impl Unit {
         self.completed_at
     }
 
-    /// The access unit in one run of bytes; `None` while pieces are missing. Copies unless there is
-    /// one piece only.
-    pub fn access_unit(&self) -> Option<AccessUnit> {
-        self.completed_at?;
+    /// The pieces that are here in one run of bytes. Copies unless there is one piece only.
+    pub(super) fn access_unit(&self) -> AccessUnit {
         let head = self.signed.head();
         let data = match self.pieces.as_slice() {
             [only] => only.clone(),
@@ -67,13 +65,13 @@ impl Unit {
                 data.freeze()
             }
         };
-        Some(AccessUnit {
+        AccessUnit {
             pts: head.pts,
             decode_offset: head.decode_offset,
             captured_us: head.captured_us,
             keyframe: head.keyframe,
             data,
-        })
+        }
     }
 
     fn bytes(&self) -> usize {

@@ -6,8 +6,8 @@
 use bytes::{Buf, Bytes};
 
 use crate::limits::WRITE_BYTES_MAX;
-use crate::media::cursor::StreamNumber;
 use crate::media::group::Group;
+use crate::media::pull::StreamNumber;
 use crate::time::Mono;
 
 /// A position inside a group: an access unit, and in it the head (0) or piece `part - 1`.
@@ -39,12 +39,12 @@ pub(super) struct Lane {
     pub(super) stream: StreamNumber,
     pub(super) group: u64,
     pub(super) begun_at: Mono,
-    /// Whether anything was ever offered: then a stream may exist.
-    pub(super) offered: bool,
+    /// Whether anything was written, so that the child knows of it.
+    pub(super) written: bool,
     /// Still on what was in the cache when the child was admitted.
     pub(super) catching_up: bool,
-    /// Its access units were counted as skipped when a newer group overtook it.
-    pub(super) counted_skipped: bool,
+    /// Where it began.
+    pub(super) first_seq: u64,
     /// Seq behind the last access unit seen in its group.
     pub(super) seen_next: u64,
     header: Bytes,
@@ -67,9 +67,9 @@ impl Lane {
             stream,
             group,
             begun_at: now,
-            offered: false,
+            written: false,
             catching_up: false,
-            counted_skipped: false,
+            first_seq: position.seq,
             seen_next: position.seq,
             header,
             position,
@@ -126,12 +126,12 @@ impl Lane {
         if self.plan.is_empty() {
             return Vec::new();
         }
-        self.offered = true;
         chunks
     }
 
     /// `bytes` of the last offer were written; gives the access units that are now wholly written.
     pub(super) fn wrote(&mut self, bytes: usize) -> u64 {
+        self.written |= bytes > 0;
         let of_header = bytes.min(self.header.len());
         self.header.advance(of_header);
         let mut bytes = bytes - of_header;

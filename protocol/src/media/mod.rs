@@ -12,6 +12,7 @@ pub mod group;
 pub mod keyframe;
 mod lane;
 pub mod publish;
+pub mod pull;
 pub mod reorder;
 pub mod stall;
 pub mod subscribe;

@@ -12,21 +12,28 @@ use crate::media::stall::{StallMeter, Stalls};
 use crate::media::track::{AccessUnit, CutWhy, Over};
 use crate::time::{Deadline, Mono, Why};
 
-/// One access unit for the decoder, in decode order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One access unit for the decoder, in decode order. Handles only: bytes are copied by
+/// [`Self::access_unit`], which is for outside the cache's lock.
+#[derive(Clone, Debug)]
 pub struct ReadyUnit {
     /// Its seq.
     pub seq: u64,
     /// Its group.
     pub group: u64,
-    /// The access unit.
-    pub unit: AccessUnit,
     /// When it was complete, verified and in order, whenever it is asked for.
     pub ready_at: Mono,
+    unit: Unit,
+}
+
+impl ReadyUnit {
+    /// The access unit in one run of bytes.
+    pub fn access_unit(&self) -> AccessUnit {
+        self.unit.access_unit()
+    }
 }
 
 /// What is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ordered {
     /// The next access unit.
     Ready(ReadyUnit),
@@ -89,21 +96,24 @@ impl Reorder {
             self.place = begin(cache);
         }
         while let Some(place) = self.place {
-            if let Some(unit) = cache.group(place.group).and_then(|group| group.unit(place.seq))
-                && let (Some(access_unit), Some(at)) = (unit.access_unit(), unit.completed_at())
+            let unit = cache.group(place.group).and_then(|group| group.unit(place.seq));
+            if let Some(unit) = unit
+                && let Some(completed_at) = unit.completed_at()
             {
-                return Ordered::Ready(self.deliver(place, access_unit, at));
+                return Ordered::Ready(self.deliver(place, unit.clone(), completed_at));
             }
             let Some(next) = self.leave_group(cache, place, now) else { break };
             self.place = Some(next);
         }
         match cache.over() {
-            Some(over) if self.is_exhausted(cache) => Ordered::Ended(over),
+            Some(over) if self.timeout.is_none() && self.is_exhausted(cache, over) => {
+                Ordered::Ended(over)
+            }
             _ => Ordered::Wait,
         }
     }
 
-    fn deliver(&mut self, place: Place, unit: AccessUnit, completed_at: Mono) -> ReadyUnit {
+    fn deliver(&mut self, place: Place, unit: Unit, completed_at: Mono) -> ReadyUnit {
         let ready_at = completed_at.max(self.in_order_at);
         self.in_order_at = ready_at;
         if let Some(last) = self.counts.last_seq {
@@ -112,44 +122,44 @@ impl Reorder {
         self.counts.received += 1;
         self.counts.first_seq.get_or_insert(place.seq);
         self.counts.last_seq = Some(place.seq);
-        self.stalls.handle_ready(place.seq, unit.captured_us, ready_at);
+        self.stalls.handle_ready(place.seq, unit.signed().head().captured_us, ready_at);
         self.place = Some(Place { group: place.group, seq: place.seq.saturating_add(1) });
-        ReadyUnit { seq: place.seq, group: place.group, unit, ready_at }
+        ReadyUnit { seq: place.seq, group: place.group, ready_at, unit }
     }
 
-    /// The place in the next group, once this one has ended or is not waited for any longer.
+    /// The place in the next group, once nothing of this one is missing or waited for any longer.
     fn leave_group(&mut self, cache: &TrackCache, place: Place, now: Mono) -> Option<Place> {
         let next = cache.groups().find(|group| group.number() > place.group && group.has_head())?;
-        let head = first_complete(next)?;
+        let head_at = next.units().next().and_then(Unit::completed_at)?;
         let begin = Place { group: next.number(), seq: next.first_seq() };
-        let group = cache.group(place.group);
-        let ended = group.and_then(Group::end).is_some_and(|end| end.next_seq() <= place.seq);
-        if ended && next.first_seq() <= place.seq {
+        if next.first_seq() <= place.seq {
             return Some(begin);
         }
         // Something is missing. It may still come, unless it has left or was given up.
-        let hopeless = match group.map(|group| (group.state(), group.first_seq())) {
-            Some((GroupState::Cut { why: CutWhy::GivenUp, .. }, _)) => true,
-            Some((_, first_seq)) => first_seq > place.seq,
-            None => true,
+        let hopeless_at = match cache.group(place.group) {
+            None => Some(head_at),
+            Some(group) if group.first_seq() > place.seq => Some(head_at),
+            Some(group) => match group.state() {
+                GroupState::Cut { why: CutWhy::GivenUp, at } => Some(at.max(head_at)),
+                _ => None,
+            },
         };
-        let until = head + self.latency;
-        if !hopeless && cache.over().is_none() && now < until {
-            self.timeout = Some((until, Why("late group is skipped")));
+        let skip_at = hopeless_at.unwrap_or(head_at + self.latency);
+        if now < skip_at {
+            self.timeout = Some((skip_at, Why("late group is skipped")));
             return None;
         }
-        self.counts.skipped_groups += u64::from(!ended);
-        self.in_order_at = self.in_order_at.max(if hopeless { head } else { until.min(now) });
+        self.counts.skipped_groups += 1;
+        self.in_order_at = self.in_order_at.max(skip_at);
         Some(begin)
     }
 
-    fn is_exhausted(&self, cache: &TrackCache) -> bool {
-        let waits_for_finish = |group: &Group| {
-            cache.over() == Some(Over::Finished) && group.state() == GroupState::Open
-        };
-        !cache.groups().any(|group| {
-            self.place.is_none_or(|place| group.number() >= place.group) && waits_for_finish(group)
-        })
+    /// Whether nothing can come any more, the track being over: after a signed end, groups that are
+    /// still open may be completed.
+    fn is_exhausted(&self, cache: &TrackCache, over: Over) -> bool {
+        let at_or_behind = |group: &Group| self.place.is_none_or(|at| group.number() >= at.group);
+        over != Over::Finished
+            || !cache.groups().any(|group| at_or_behind(group) && group.state() == GroupState::Open)
     }
 
     /// When to pull again though nothing happened, as of the last pull.
@@ -171,9 +181,4 @@ impl Reorder {
 fn begin(cache: &TrackCache) -> Option<Place> {
     let Newcomer::Group(number) = cache.newcomer() else { return None };
     cache.group(number).map(|group| Place { group: number, seq: group.first_seq() })
-}
-
-/// When the group's keyframe was complete, if it is.
-fn first_complete(group: &Group) -> Option<Mono> {
-    group.units().next().and_then(Unit::completed_at)
 }

@@ -16,6 +16,9 @@ pub enum StreamViolation {
     /// The header names another broadcast or track than its subscription.
     #[error("the stream belongs to another track than its subscription")]
     Track,
+    /// Layers are not built; an honest sender opens none unasked.
+    #[error("the stream carries a layer that was not asked for")]
+    Layer,
     /// A record that is none, or is not signed for this place.
     #[error("a record was refused: {0}")]
     Record(#[from] RecordError),
@@ -73,11 +76,14 @@ impl StreamReader {
     /// Reads the stream that `header` opened, for the subscription that `verifier` stands for.
     ///
     /// # Errors
-    /// [`StreamViolation::Track`] when the header names another track.
+    /// [`StreamViolation::Track`] or [`StreamViolation::Layer`] when the header names another.
     pub fn new(verifier: Verifier, header: &StreamHeader) -> Result<Self, StreamViolation> {
         let track = verifier.track();
         if (header.broadcast, header.track) != (track.broadcast, track.track) {
             return Err(StreamViolation::Track);
+        }
+        if header.layer != 0 {
+            return Err(StreamViolation::Layer);
         }
         Ok(Self {
             verifier,

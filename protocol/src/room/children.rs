@@ -136,6 +136,13 @@ impl Room {
         }
     }
 
+    /// The writer of this child is late and has no newer group: as if the child had asked.
+    pub fn handle_feed_late(&mut self, conn: ConnId, sub: SubscriptionId, now: Now) {
+        self.notice(now);
+        self.on_keyframe_wanted(conn, sub, now);
+        self.settle(now);
+    }
+
     /// The writer task of this child has ended by itself.
     pub fn handle_feed_ended(&mut self, conn: ConnId, sub: SubscriptionId, now: Now) {
         self.notice(now);

@@ -128,6 +128,7 @@ impl Room {
             bytes
         };
         let (lots, dial_seed) = (draw(), draw());
+        let parents = Parents::new(rng.next_u32());
         let me = PeerId(config.key.verifying_key().to_bytes());
         let grant = config.tickets.verify(&config.room, &me, now.wall).ok();
         let title = config.title.map(|title| cut(&title, TITLE_BYTES_MAX).to_owned());
@@ -151,7 +152,7 @@ impl Room {
             broadcasts: Broadcasts::default(),
             publishing: Publishing::default(),
             children: Children::default(),
-            parents: Parents::default(),
+            parents,
             expiry: OwnExpiry::new(grant.as_ref(), now.wall),
             grant,
             key: config.key,

@@ -59,6 +59,12 @@ pub(super) struct Parents {
 }
 
 impl Parents {
+    /// `first` is drawn at random: two rooms on one connection must not name subscriptions alike,
+    /// since a stream names nothing else.
+    pub(super) fn new(first: u32) -> Self {
+        Self { named: first, ..Self::default() }
+    }
+
     pub(super) fn clear(&mut self) {
         self.subs.clear();
     }

@@ -311,17 +311,12 @@ mod tests {
         let reason = (any::<u8>(), any::<u64>()).prop_map(|(c, d)| Reason::from_wire(c, d));
         let records = proptest::collection::vec(any::<Vec<u8>>(), 0..9);
         prop_oneof![
-            (rid.clone(), any()).prop_map(|(rid, seconds)| Answer::Registered { rid, seconds }),
-            (rid.clone(), any(), reason).prop_map(|(rid, request, reason)| Answer::Refused {
-                rid,
-                request,
-                reason
-            }),
-            (rid.clone(), any(), records).prop_map(|(rid, total, records)| Answer::Records {
-                rid,
-                total,
-                records
-            }),
+            (rid.clone(), any::<u32>())
+                .prop_map(|(rid, seconds)| Answer::Registered { rid, seconds }),
+            (rid.clone(), any::<u16>(), reason)
+                .prop_map(|(rid, request, reason)| Answer::Refused { rid, request, reason }),
+            (rid.clone(), any::<u32>(), records)
+                .prop_map(|(rid, total, records)| Answer::Records { rid, total, records }),
             any::<Vec<u8>>().prop_map(|record| Answer::Joined { record }),
             (rid, any::<[u8; 32]>()).prop_map(|(rid, p)| Answer::Left { rid, peer: PeerId(p) }),
             any::<u64>().prop_map(|token| Answer::Pong { token }),

@@ -4,7 +4,10 @@
 //! neither. [`registry::Registry`] is its whole brain, [`watch::Watch`] the node's view of one
 //! bootstrap. Nothing here can list rooms: whoever does not know an id gets no answer about it.
 
+mod clients;
+mod found;
 pub mod message;
+mod pings;
 mod quota;
 pub mod reach;
 pub mod record;

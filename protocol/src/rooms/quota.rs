@@ -128,8 +128,8 @@ pub(super) struct Budget {
     at: Mono,
 }
 
-/// Tokens that a quiet client has at hand: four registrations and watches at once, a reconnect
-/// right after, and its pings.
+/// Tokens that a quiet client has at hand: four registrations and watches at once, half of them
+/// again on a second stream, and its pings.
 const TOKENS_MAX: i64 = 192;
 /// Tokens that come back in a second.
 const TOKENS_PER_S: i64 = 8;

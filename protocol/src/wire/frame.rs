@@ -133,6 +133,12 @@ impl FrameReader {
         Self { buffer: Vec::new(), taken: 0, bound, violated: None }
     }
 
+    /// Changes the bound for the frames that come from now on: after a proof of a few bytes any
+    /// frame may come.
+    pub fn set_bound(&mut self, bound: usize) {
+        self.bound = bound.min(FRAME_BYTES_MAX);
+    }
+
     /// Adds what arrived.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.violated.is_none() {

@@ -11,8 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -182,7 +182,7 @@ impl Door {
             // Behind a DNS name the socket address is unknown: then the newest will do. The peer
             // is right in any case, the connection itself has proven it.
             let remote = address::to_socket(address);
-            if let Some(native) = self.registry.claim(&peer, dialled, remote) {
+            if let Some(native) = self.registry.claim(&peer, remote, dialled) {
                 self.claimed.insert(id, native);
             }
         }
@@ -243,7 +243,10 @@ impl NetworkBehaviour for Door {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(e) => {
-                let dialled = e.endpoint.to_endpoint() == Endpoint::Dialer;
+                let dialled = matches!(
+                    e.endpoint,
+                    ConnectedPoint::Dialer { role_override: Endpoint::Dialer, .. }
+                );
                 let address = e.endpoint.get_remote_address().clone();
                 self.up(e.connection_id, e.peer_id, dialled, address);
             }

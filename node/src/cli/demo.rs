@@ -1,0 +1,251 @@
+//! `roommate demo`: a bootstrap, a publisher and viewers on 127.0.0.1, as separate nodes with their
+//! own keys and sockets. Needs no network and no second terminal.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
+use roommate_bootstrap::{Identity, Running};
+use roommate_protocol::trust::id::PeerId;
+use roommate_protocol::trust::invite::Invite;
+use roommate_protocol::trust::ticket::Roles;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::args::{Common, DemoArgs};
+use super::end::{Countdown, Signals};
+use super::fail::Fail;
+use super::publishing::Publishing;
+use super::session::Desk;
+use super::watching::{NoSinks, Watching, WatchingConfig};
+use super::{say, source};
+use crate::datadir::DataDir;
+use crate::making::{Wish, make_room};
+use crate::node::{Node, Room};
+use crate::play::publisher::State;
+use crate::report::Report;
+use crate::trace::{self, Trace};
+
+/// How late a picture may be in the demo before a newer group replaces it.
+const LATENCY: Duration = roommate_protocol::limits::LATENCY_BUDGET_DEFAULT;
+
+/// How long viewers may take to show what is on its way when the publisher has ended.
+const LAST_PICTURES: Duration = Duration::from_secs(1);
+
+struct Viewer {
+    node: Node,
+    room: Room,
+    watching: Arc<Mutex<Watching>>,
+    /// Follows what is on in the room.
+    task: JoinHandle<()>,
+}
+
+/// Runs the command to its end.
+///
+/// # Errors
+/// [`Fail`]
+pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
+    let report = Report::new("demo", args.json);
+    let mut countdown = Countdown::new(args.seconds)?;
+    let mut signals = Signals::listen()?;
+    let here: Multiaddr = [Protocol::Ip4(Ipv4Addr::LOCALHOST), Protocol::Udp(0), Protocol::QuicV1]
+        .into_iter()
+        .collect();
+    let common = Common {
+        ephemeral: true,
+        listen: vec![here.clone()],
+        name: args.common.name.clone(),
+        ..Common::default()
+    };
+    let bootstrap = roommate_bootstrap::run(roommate_bootstrap::Config {
+        listen: vec![here],
+        identity: Identity::Fresh,
+        registry: Default::default(),
+    })
+    .await
+    .map_err(Fail::new)?;
+
+    let publisher_desk = Desk::open(&Common { name: Some("publisher".into()), ..common.clone() })?;
+    let opened = source::open(args.source.as_deref(), args.repeats(), publisher_desk.clock)?;
+    let invite = demo_room(publisher_desk.me, bootstrap.listen_addrs())?;
+    let publisher_common = Common { name: Some("publisher".into()), ..common.clone() };
+    let (publisher_node, room, _events) = publisher_desk.join(&publisher_common, &invite).await?;
+
+    let mut viewers = Vec::new();
+    for number in 1..=usize::from(args.viewers) {
+        viewers.push(viewer(&args, &common, &invite, number).await?);
+    }
+    let peer = viewers.first().map(|viewer| viewer.room.me().to_string());
+    report.line(json!({"ready": true, "peer": peer, "viewer_url": null}));
+
+    let trace = args.trace.as_deref().map(|base| trace::path_of(base, "publisher", None));
+    let trace = trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
+    let mut publishing = Publishing::begin(&publisher_desk, room, opened, trace).await?;
+    let demo = Demo { report, bootstrap, viewers };
+    let wait = demo.live(&publishing, &mut countdown, &mut signals).await;
+    let ended = publishing.end().await;
+    demo.last_pictures().await;
+    demo.report.summary(demo.json(&publishing, true).await);
+    demo.close().await;
+    publisher_node.shutdown().await;
+    wait.and(ended)
+}
+
+fn demo_room(me: PeerId, bootstraps: &[Multiaddr]) -> Result<Invite, Fail> {
+    let wish = Wish {
+        title: Some("Demo".into()),
+        bootstraps,
+        listen: &[],
+        roles: Roles::USUAL,
+        expires: None,
+    };
+    make_room(&DataDir::ephemeral(), me, wish).map_err(Fail::new)
+}
+
+async fn viewer(
+    args: &DemoArgs,
+    common: &Common,
+    invite: &Invite,
+    number: usize,
+) -> Result<Viewer, Fail> {
+    let common = Common { name: Some(format!("viewer {number}")), ..common.clone() };
+    let desk = Desk::open(&common)?;
+    let start = desk.clock.mono();
+    let (node, room, mut events) = desk.join(&common, invite).await?;
+    // Everything that the demo shows is in the status.
+    tokio::spawn(async move { while events.next().await.is_some() {} });
+    let config = WatchingConfig {
+        clock: desk.clock,
+        latency: LATENCY,
+        start,
+        trace: args.trace.as_deref().map(|base| trace::path_of(base, "viewer", Some(number))),
+        sinks: Box::new(NoSinks),
+    };
+    let watching = Arc::new(Mutex::new(Watching::new(room.clone(), config)?));
+    let task = tokio::spawn(follow(room.clone(), watching.clone()));
+    Ok(Viewer { node, room, watching, task })
+}
+
+struct Demo {
+    report: Report,
+    bootstrap: Running,
+    viewers: Vec<Viewer>,
+}
+
+impl Demo {
+    /// Until the source, the clock or the person ends it.
+    async fn live(
+        &self,
+        publishing: &Publishing,
+        countdown: &mut Countdown,
+        signals: &mut Signals,
+    ) -> Result<(), Fail> {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut state = publishing.state();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {
+                    self.report.line(self.json(publishing, false).await);
+                    self.show(publishing).await;
+                }
+                changed = state.changed() => {
+                    let state = state.borrow_and_update().clone();
+                    if changed.is_err() || matches!(state, State::Finished(_)) {
+                        return Ok(());
+                    }
+                    countdown.begin();
+                    for viewer in &self.viewers {
+                        viewer.watching.lock().await.count_from_now();
+                    }
+                }
+                () = countdown.wait() => return Ok(()),
+                () = signals.wait() => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits until every viewer has shown what is on its way.
+    async fn last_pictures(&self) {
+        let all = async {
+            for viewer in &self.viewers {
+                let mut status = viewer.room.watch();
+                while viewer.watching.lock().await.is_playing() {
+                    let _ = status.changed().await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LAST_PICTURES, all).await;
+    }
+
+    async fn json(&self, publishing: &Publishing, summary: bool) -> Value {
+        let mut viewers = Vec::new();
+        for viewer in &self.viewers {
+            let mut watching = viewer.watching.lock().await;
+            viewers.push(Value::Object(if summary {
+                watching.summary()
+            } else {
+                watching.lines().into_iter().next().unwrap_or_default()
+            }));
+        }
+        let bootstrap = self.bootstrap.counts();
+        json!({
+            "publisher": publishing.json(),
+            "viewers": viewers,
+            "bootstrap": {
+                "registrations": bootstrap.registry.registrations,
+                "media_bytes": bootstrap.media_bytes,
+            },
+        })
+    }
+
+    /// The one live line for people.
+    async fn show(&self, publishing: &Publishing) {
+        if self.report.wanted() {
+            return;
+        }
+        let mut line = publishing.sentence();
+        if let Some(viewer) = self.viewers.first() {
+            line = format!("{line} | {}", viewer.watching.lock().await.sentence());
+        }
+        let mut err = stderr().lock();
+        let _ = if err.is_terminal() {
+            write!(err, "\r\u{1b}[2K{line}").and_then(|()| err.flush())
+        } else {
+            writeln!(err, "{line}")
+        };
+    }
+
+    async fn close(self) {
+        if !self.report.wanted() && stderr().is_terminal() {
+            say::note("");
+        }
+        for viewer in self.viewers {
+            viewer.task.abort();
+            viewer.watching.lock().await.end().await;
+            viewer.node.shutdown().await;
+        }
+        self.bootstrap.shutdown().await;
+    }
+}
+
+async fn follow(room: Room, watching: Arc<Mutex<Watching>>) {
+    let mut status = room.watch();
+    loop {
+        let newest = status.borrow_and_update().clone();
+        watching.lock().await.follow(&newest).await;
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl DemoArgs {
+    /// A file is shown again and again: a demo has no last picture.
+    fn repeats(&self) -> bool {
+        self.source.as_deref().is_some_and(|source| source.starts_with("file:"))
+    }
+}

@@ -1,0 +1,166 @@
+//! What every command that joins a room does first: keys, a node, the link.
+
+use std::time::Duration;
+
+use libp2p::Multiaddr;
+use roommate_protocol::address::{Address, Kind};
+use roommate_protocol::limits::NAME_BYTES_MAX;
+use roommate_protocol::trust::id::PeerId;
+use roommate_protocol::trust::invite::Invite;
+use roommate_protocol::trust::ticket::TicketChain;
+
+use super::args::Common;
+use super::fail::Fail;
+use super::room::data_dir;
+use super::say;
+use crate::clock::Clock;
+use crate::datadir::{DataDir, Identity};
+use crate::making::Scope;
+use crate::net::address::from_multiaddr;
+use crate::node::{JoinConfig, Node, NodeConfig, Room, RoomEvents, Stumble};
+
+/// Blocks the driver again and again (`LENGTH_MS,EVERY_MS,TIMES`): for the test that pictures do not
+/// wait for it.
+const STUMBLE_ENV: &str = "ROOMMATE_TEST_STUMBLE";
+
+/// Keys and clock of one command, before any network.
+pub(super) struct Desk {
+    pub(super) clock: Clock,
+    pub(super) data: DataDir,
+    pub(super) identity: Identity,
+    pub(super) me: PeerId,
+}
+
+impl Desk {
+    /// Reads the data directory that the common flags mean.
+    pub(super) fn open(common: &Common) -> Result<Self, Fail> {
+        check(common)?;
+        let clock = Clock::from_env().map_err(Fail::new)?;
+        let data = data_dir(common)?;
+        let identity = data.identity().map_err(Fail::new)?;
+        if identity.second {
+            say::note("Another process uses this data directory: this one takes a fresh node key.");
+        }
+        let me = PeerId(identity.key.verifying_key().to_bytes());
+        Ok(Self { clock, data, identity, me })
+    }
+
+    /// Reads a link and refuses one that cannot be used now.
+    pub(super) fn read_link(&self, link: &str) -> Result<Invite, Fail> {
+        let invite = Invite::parse(link.trim()).map_err(Fail::new)?;
+        invite.check(self.clock.now().wall).map_err(Fail::new)?;
+        Ok(invite)
+    }
+
+    /// Starts the node and joins the room of `invite`.
+    pub(super) async fn join(
+        &self,
+        common: &Common,
+        invite: &Invite,
+    ) -> Result<(Node, Room, RoomEvents), Fail> {
+        let listen = self.listen(common, invite)?;
+        let config = NodeConfig {
+            key: self.identity.key.clone(),
+            incarnation: self.identity.incarnation,
+            name: name(common, self.me),
+            listen,
+            bootstraps: bootstraps(common)?,
+            congestion: roommate_transport::Congestion::default(),
+            clock: self.clock,
+            stumble: stumble()?,
+        };
+        let node = Node::start(config).await.map_err(Fail::new)?;
+        let (room, events) = node.join(self.join_config(invite)?).await.map_err(Fail::new)?;
+        Ok((node, room, events))
+    }
+
+    /// Where to listen: as told; else on every interface, on the port that a LAN link of ours names.
+    fn listen(&self, common: &Common, invite: &Invite) -> Result<Vec<Multiaddr>, Fail> {
+        if !common.listen.is_empty() {
+            return Ok(common.listen.clone());
+        }
+        let named = Scope::of(invite) == Scope::Lan
+            && invite.addresses().iter().any(|address| address.peer == Some(self.me));
+        let port = if named { self.data.port().map_err(Fail::new)? } else { 0 };
+        let mut listen = vec![everywhere("ip4/0.0.0.0", port)];
+        let has_v6 = if_addrs::get_if_addrs()
+            .unwrap_or_default()
+            .iter()
+            .any(|interface| interface.ip().is_ipv6() && !interface.is_loopback());
+        if has_v6 {
+            listen.push(everywhere("ip6/::", port));
+        }
+        Ok(listen)
+    }
+
+    /// Whoever made the room holds a ticket from the room key, which no link ends.
+    fn join_config(&self, invite: &Invite) -> Result<JoinConfig, Fail> {
+        let now = self.clock.now();
+        let x25519 = rand::random();
+        let owned = self.data.owned_room(&invite.room()).map_err(Fail::new)?;
+        let (tickets, title) = match owned {
+            Some(room) => {
+                let seed = rand::random();
+                let chain = TicketChain::for_creator(&room.key, self.me, x25519, now.wall, &seed);
+                (chain, room.title)
+            }
+            None => {
+                let chain = invite.mint(self.me, x25519, now.wall, &rand::random());
+                (chain.map_err(Fail::new)?, None)
+            }
+        };
+        Ok(JoinConfig {
+            room: invite.room(),
+            secret: *invite.secret(),
+            tickets,
+            title,
+            addresses: invite.addresses().to_vec(),
+        })
+    }
+}
+
+fn everywhere(host: &str, port: u16) -> Multiaddr {
+    format!("/{host}/udp/{port}/quic-v1").parse().expect("a constant form with a number")
+}
+
+/// The name shown to others: as told, else the end of the PeerId, which says nothing of anybody.
+pub(super) fn name(common: &Common, me: PeerId) -> String {
+    common.name.clone().unwrap_or_else(|| format!("guest {}", &me.short()[4..]))
+}
+
+fn bootstraps(common: &Common) -> Result<Vec<Address>, Fail> {
+    common
+        .bootstrap
+        .iter()
+        .map(|addr| from_multiaddr(addr, Kind::Bootstrap).map_err(Fail::usage))
+        .collect()
+}
+
+/// Refuses what this version does not do, and what cannot be meant.
+fn check(common: &Common) -> Result<(), Fail> {
+    if common.port_mapping {
+        return Err(Fail::later("--port-mapping"));
+    }
+    if let Some(viewer) = common.viewer.filter(|viewer| !viewer.ip().is_loopback()) {
+        return Err(Fail::usage(format!(
+            "--viewer {viewer} is not on loopback: this version shows the page on this machine only"
+        )));
+    }
+    if common.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+        return Err(Fail::usage(format!("--name takes 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+fn stumble() -> Result<Option<Stumble>, Fail> {
+    let Ok(text) = std::env::var(STUMBLE_ENV) else { return Ok(None) };
+    let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([length, every, times]) => Ok(Some(Stumble {
+            length: Duration::from_millis((*length).into()),
+            every: Duration::from_millis((*every).into()),
+            times: *times,
+        })),
+        _ => Err(Fail::usage(format!("{STUMBLE_ENV} is LENGTH_MS,EVERY_MS,TIMES, not {text:?}"))),
+    }
+}

@@ -1,0 +1,252 @@
+//! The bootstraps: which is dialled when (`rooms::reach`), what each is told and tells
+//! (`rooms::watch`, one a room). Only carries between those machines and their streams.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use libp2p::Multiaddr;
+use roommate_protocol::address::{Address, Kind};
+use roommate_protocol::room::ConnId;
+use roommate_protocol::rooms::reach::Reach;
+use roommate_protocol::rooms::watch::{Output, Watch, WatchConfig};
+use roommate_protocol::time::{Deadline, Now, earliest};
+use roommate_protocol::trust::id::{PeerId, RoomPk};
+use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::wire::frame::Violation;
+
+use crate::net::address::to_multiaddr;
+use crate::net::policy::reachable_at;
+use crate::net::words::Outgoing;
+
+/// What the driver does for the bootstraps.
+pub(super) enum Action {
+    Dial(Address),
+    Found { room: RoomPk, peer: PeerId, addresses: Vec<Address> },
+    Close(ConnId),
+}
+
+#[derive(Default)]
+struct Seat {
+    conn: Option<ConnId>,
+    out: Option<Outgoing>,
+    watches: BTreeMap<RoomPk, Watch>,
+}
+
+/// All bootstraps of this node, for all its rooms.
+pub(super) struct Bootstraps {
+    reach: Reach,
+    seats: BTreeMap<Address, Seat>,
+    rooms: BTreeMap<RoomPk, RoomSecret>,
+    listen: Vec<Multiaddr>,
+    me: PeerId,
+    actions: VecDeque<Action>,
+}
+
+impl Bootstraps {
+    /// None yet.
+    pub(super) fn new(me: PeerId, listen: Vec<Multiaddr>) -> Self {
+        Self {
+            reach: Reach::default(),
+            seats: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            listen,
+            me,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Adds one; dialled at once.
+    pub(super) fn add(&mut self, address: Address, now: Now) {
+        if self.reach.add(address.clone(), now) {
+            let mut seat = Seat::default();
+            for (room, secret) in &self.rooms {
+                seat.watches.insert(*room, new_watch(self.me, &self.listen, &address, secret, now));
+            }
+            self.seats.insert(address, seat);
+        }
+    }
+
+    /// Looks for a room at every bootstrap, those of its link included.
+    pub(super) fn join(
+        &mut self,
+        (room, secret): (RoomPk, RoomSecret),
+        link: &[Address],
+        now: Now,
+    ) {
+        self.rooms.insert(room, secret);
+        for (address, seat) in &mut self.seats {
+            let mut watch = new_watch(self.me, &self.listen, address, &secret, now);
+            if seat.out.is_some() {
+                watch.handle_opened(now);
+            }
+            seat.watches.insert(room, watch);
+        }
+        for address in link.iter().filter(|address| address.kind == Kind::Bootstrap) {
+            self.add(address.clone(), now);
+        }
+        self.pass_on();
+    }
+
+    /// Tells every bootstrap that this node has left the room.
+    pub(super) fn leave_room(&mut self, room: RoomPk) {
+        for seat in self.seats.values_mut() {
+            if let Some(watch) = seat.watches.get_mut(&room) {
+                watch.leave();
+            }
+        }
+        self.pass_on();
+        self.rooms.remove(&room);
+        for seat in self.seats.values_mut() {
+            seat.watches.remove(&room);
+        }
+    }
+
+    /// Leaves every room.
+    pub(super) fn leave(&mut self) {
+        for room in self.rooms.keys().copied().collect::<Vec<_>>() {
+            self.leave_room(room);
+        }
+    }
+
+    /// Lets every stream end once what waits in it is written.
+    pub(super) fn close(&mut self) {
+        for seat in self.seats.values_mut() {
+            seat.out = None;
+        }
+    }
+
+    pub(super) fn handle_connected(&mut self, conn: ConnId, address: &Address) {
+        self.reach.handle_up(address);
+        if let Some(seat) = self.seats.get_mut(address) {
+            seat.conn = Some(conn);
+        }
+    }
+
+    pub(super) fn handle_failed(&mut self, address: &Address, now: Now) {
+        self.reach.handle_down(address, now);
+    }
+
+    pub(super) fn handle_disconnected(&mut self, conn: ConnId, now: Now) {
+        let Some((address, seat)) = self.seats.iter_mut().find(|(_, s)| s.conn == Some(conn))
+        else {
+            return;
+        };
+        tracing::warn!(
+            address = %to_multiaddr(address),
+            "the bootstrap is gone; whoever is connected stays connected"
+        );
+        seat.conn = None;
+        seat.out = None;
+        for watch in seat.watches.values_mut() {
+            watch.handle_closed(now);
+        }
+        let address = address.clone();
+        self.reach.handle_down(&address, now);
+    }
+
+    pub(super) fn handle_opened(&mut self, conn: ConnId, out: Outgoing, now: Now) {
+        if let Some(seat) = self.seats.values_mut().find(|seat| seat.conn == Some(conn)) {
+            seat.out = Some(out);
+            for watch in seat.watches.values_mut() {
+                watch.handle_opened(now);
+            }
+        }
+        self.pass_on();
+    }
+
+    /// A frame of a bootstrap, for every room: each machine passes over what is not its own.
+    pub(super) fn handle_frame(
+        &mut self,
+        conn: ConnId,
+        content: &[u8],
+        now: Now,
+    ) -> Result<(), Violation> {
+        if let Some(seat) = self.seats.values_mut().find(|seat| seat.conn == Some(conn)) {
+            for watch in seat.watches.values_mut() {
+                watch.handle_frame(content, now)?;
+            }
+        }
+        self.pass_on();
+        Ok(())
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        self.reach.handle_timeout(now);
+        for seat in self.seats.values_mut() {
+            for watch in seat.watches.values_mut() {
+                watch.handle_timeout(now);
+            }
+        }
+        self.pass_on();
+    }
+
+    /// This node listens elsewhere now.
+    pub(super) fn set_addresses(&mut self, listen: &[Multiaddr], now: Now) {
+        self.listen = listen.to_vec();
+        for (address, seat) in &mut self.seats {
+            let reachable = reachable_at(listen.iter(), self.me, &to_multiaddr(address));
+            for watch in seat.watches.values_mut() {
+                watch.set_addresses(reachable.clone(), now);
+            }
+        }
+        self.pass_on();
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Action> {
+        self.reach.poll_output().map(Action::Dial).or_else(|| self.actions.pop_front())
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        let watches = self.seats.values().flat_map(|seat| seat.watches.values());
+        earliest(watches.map(Watch::poll_timeout).chain([self.reach.poll_timeout()]))
+    }
+
+    /// Each bootstrap and whether it is connected.
+    pub(super) fn status(&self) -> Vec<(String, bool)> {
+        let row = |(address, up): (&Address, bool)| (to_multiaddr(address).to_string(), up);
+        self.reach.bootstraps().map(row).collect()
+    }
+
+    /// Carries what the machines want to their streams and to the driver.
+    fn pass_on(&mut self) {
+        for (address, seat) in &mut self.seats {
+            for (room, watch) in &mut seat.watches {
+                while let Some(output) = watch.poll_output() {
+                    match output {
+                        Output::Send(frame) => {
+                            let full =
+                                seat.out.as_ref().is_some_and(|out| out.try_send(frame).is_err());
+                            if full && let Some(conn) = seat.conn {
+                                tracing::debug!(address = %to_multiaddr(address), "does not read");
+                                self.actions.push_back(Action::Close(conn));
+                            }
+                        }
+                        Output::Found { peer, addresses } => {
+                            self.actions.push_back(Action::Found { room: *room, peer, addresses });
+                        }
+                        // An open connection to that member knows better.
+                        Output::Gone { peer } => tracing::debug!(%peer, "no longer registered"),
+                        Output::Registered => tracing::info!("registered at the bootstrap"),
+                        Output::Refused(reason) => {
+                            tracing::warn!(address = %to_multiaddr(address), "the bootstrap refuses: {reason}");
+                        }
+                        Output::Silent => {
+                            tracing::warn!(address = %to_multiaddr(address), "the bootstrap is silent");
+                            self.actions.extend(seat.conn.map(Action::Close));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn new_watch(
+    me: PeerId,
+    listen: &[Multiaddr],
+    bootstrap: &Address,
+    secret: &RoomSecret,
+    now: Now,
+) -> Watch {
+    let addresses = reachable_at(listen.iter(), me, &to_multiaddr(bootstrap));
+    Watch::new(WatchConfig { secret: *secret, peer: me, addresses }, rand::random(), now)
+}

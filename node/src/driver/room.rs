@@ -1,0 +1,90 @@
+//! One room of the driver: its machine, and what belongs to it outside the machine.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use roommate_protocol::room::ConnId;
+use roommate_protocol::room::EndReason;
+use roommate_protocol::room::Room as Machine;
+use roommate_protocol::room::proof::ProofKey;
+use roommate_protocol::trust::id::{RoomPk, TrackKey};
+use tokio::sync::{mpsc, watch};
+
+use crate::link::SharedTrack;
+use crate::media::source::SourceControl;
+use crate::net::words::Outgoing;
+use crate::node::RoomEvent;
+use crate::status::{RoomStatus, SharedClock};
+
+/// A track of ours or of others.
+pub(super) struct Track {
+    pub(super) shared: Arc<SharedTrack>,
+    /// Whoever is told that a keyframe is wanted; `None` for tracks of others.
+    pub(super) encoder: Option<Arc<SourceControl>>,
+    /// For players; unused for tracks of our own.
+    pub(super) clock: Arc<SharedClock>,
+}
+
+/// One room.
+pub(super) struct RoomEntry {
+    pub(super) room: RoomPk,
+    pub(super) machine: Machine,
+    pub(super) proof: ProofKey,
+    /// Control streams being opened for this room, in order.
+    pub(super) opening: VecDeque<ConnId>,
+    /// Control streams that are up.
+    pub(super) streams: BTreeMap<ConnId, Outgoing>,
+    pub(super) tracks: BTreeMap<TrackKey, Track>,
+    pub(super) keyframes_requested: u64,
+    pub(super) refused: u64,
+    pub(super) ended: Option<EndReason>,
+    pub(super) status: watch::Sender<RoomStatus>,
+    events: mpsc::Sender<RoomEvent>,
+    missed: u64,
+}
+
+impl RoomEntry {
+    pub(super) fn new(
+        room: RoomPk,
+        machine: Machine,
+        proof: ProofKey,
+        events: mpsc::Sender<RoomEvent>,
+    ) -> Self {
+        Self {
+            room,
+            machine,
+            proof,
+            opening: VecDeque::new(),
+            streams: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            keyframes_requested: 0,
+            refused: 0,
+            ended: None,
+            status: watch::Sender::new(RoomStatus::default()),
+            events,
+            missed: 0,
+        }
+    }
+
+    /// Whether a control stream of this room is being opened on `conn`.
+    pub(super) fn is_opening(&self, conn: ConnId) -> bool {
+        self.opening.contains(&conn)
+    }
+
+    /// One opening on `conn` came to its end.
+    pub(super) fn opened(&mut self, conn: ConnId) {
+        if let Some(at) = self.opening.iter().position(|opening| *opening == conn) {
+            self.opening.remove(at);
+        }
+    }
+
+    /// Tells an event; where nobody reads, it is counted as missed instead.
+    pub(super) fn tell(&mut self, event: RoomEvent) {
+        if self.missed > 0 && self.events.try_send(RoomEvent::Missed(self.missed)).is_ok() {
+            self.missed = 0;
+        }
+        if self.missed > 0 || self.events.try_send(event).is_err() {
+            self.missed += 1;
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Swarm events in: connections and substreams become inputs of the core.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{Multiaddr, Swarm, TransportError};
+use roommate_protocol::address::Address;
+use roommate_protocol::room::{ConnId, Connected, Route};
+use roommate_protocol::time::Now;
+use roommate_protocol::trust::id::{PeerId, RoomPk};
+use roommate_transport::{DoorEvent, OpenError};
+use tokio::sync::mpsc;
+
+use super::Driver;
+use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
+use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
+use crate::net::links::Link;
+use crate::net::policy::{dial_policy, host_of};
+use crate::net::words::{self, OUTGOING_MAX, Side};
+use crate::node::StartError;
+
+/// Names the two ends of a connection alike, for the rule that chooses between two connections.
+const EXPORTER_LABEL: &[u8] = b"roommate/connection/1";
+
+/// What a dial under way is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A member of this room.
+    Member(RoomPk, PeerId),
+    /// An address of a link that names nobody.
+    Hint(RoomPk),
+    /// A bootstrap.
+    Bootstrap(Address),
+}
+
+/// Dials under way, bounded by the core that asks for them.
+pub(super) type Dials = HashMap<ConnectionId, Purpose>;
+
+/// Listens on every address and waits until each is up.
+pub(super) async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addrs: &[Multiaddr],
+    wait: Duration,
+) -> Result<Vec<Multiaddr>, StartError> {
+    let mut open = Vec::new();
+    for addr in addrs {
+        let fail = |why: String| StartError::Listen { addr: addr.clone(), why };
+        let id = swarm.listen_on(addr.clone()).map_err(|error| fail(transport_says(error)))?;
+        let up = async {
+            loop {
+                match swarm.select_next_some().await {
+                    SwarmEvent::NewListenAddr { listener_id, address } => {
+                        let done = listener_id == id;
+                        open.push(address);
+                        if done {
+                            return Ok(());
+                        }
+                    }
+                    SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == id => {
+                        return Err(fail(
+                            reason.err().map_or("it closed again".into(), |e| e.to_string()),
+                        ));
+                    }
+                    SwarmEvent::ListenerError { listener_id, error } if listener_id == id => {
+                        return Err(fail(error.to_string()));
+                    }
+                    _ => {}
+                }
+            }
+        };
+        match tokio::time::timeout(wait, up).await {
+            Ok(result) => result?,
+            Err(_) => return Err(fail("no interface has this address".into())),
+        }
+    }
+    Ok(open)
+}
+
+/// What the core is told of a connection.
+pub(super) fn connected(link: &Link) -> Connected {
+    let exporter = link
+        .native
+        .as_ref()
+        .and_then(|native| native.exporter(EXPORTER_LABEL).ok())
+        .unwrap_or_default();
+    let Link { conn, peer, dialled, route, .. } = *link;
+    Connected { conn, peer, dialled, route, exporter }
+}
+
+fn transport_says(error: TransportError<std::io::Error>) -> String {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => {
+            "it is neither /ip4/A/udp/PORT/quic-v1 nor /ip4/A/tcp/PORT".into()
+        }
+        TransportError::Other(error) => error.to_string(),
+    }
+}
+
+impl Driver {
+    pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>, now: Now) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Door(event)) => self.on_door(event, now),
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                tracing::debug!(%error, "a dial failed");
+                self.on_dial_failed(connection_id, now);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                self.on_listen_change(now);
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                tracing::info!(%address, "no longer listening");
+                self.on_listen_change(now);
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::warn!(?addresses, ?reason, "a listener has closed");
+                self.on_listen_change(now);
+            }
+            other => tracing::trace!(?other, "swarm"),
+        }
+    }
+
+    fn on_door(&mut self, event: DoorEvent, now: Now) {
+        match event {
+            DoorEvent::Up { id, peer, dialled, address, native } => {
+                let Some(peer) = from_libp2p(&peer) else {
+                    tracing::debug!(%peer, "a peer whose key is not Ed25519 is not for us");
+                    self.swarm.behaviour_mut().door.close(id);
+                    return;
+                };
+                let conn = self.links.name(id);
+                let route = self.route_of(&address);
+                let link = Link { conn, id, peer, dialled, address, route, native };
+                self.on_up(link, now);
+            }
+            DoorEvent::Down { id, .. } => self.on_down(id, now),
+            DoorEvent::Opened { id, protocol, stream, dialled, .. } => {
+                self.on_opened(id, &protocol, stream, dialled, now);
+            }
+            DoorEvent::OpenFailed { id, protocol, why, .. } => {
+                self.on_open_failed(id, &protocol, &why, now);
+            }
+        }
+    }
+
+    fn on_up(&mut self, link: Link, now: Now) {
+        let (conn, id, peer) = (link.conn, link.id, link.peer);
+        tracing::debug!(%peer, conn = conn.0, address = %link.address, dialled = link.dialled, "connected");
+        let connected = connected(&link);
+        if let Some(native) = &link.native {
+            self.feeds.accept(conn, native.clone());
+        }
+        let purpose = self.dialling.remove(&id);
+        let address = link.address.clone();
+        self.links.insert(link);
+        if let Some(Purpose::Bootstrap(bootstrap)) = purpose {
+            tracing::info!(%address, "bootstrap connected");
+            self.bootstraps.handle_connected(conn, &bootstrap);
+            self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
+            return;
+        }
+        for entry in self.rooms.values_mut() {
+            entry.machine.handle_connected(connected, now);
+        }
+    }
+
+    fn on_down(&mut self, id: ConnectionId, now: Now) {
+        let Some(link) = self.links.remove(id) else { return };
+        let conn = link.conn;
+        tracing::debug!(peer = %link.peer, conn = conn.0, "disconnected");
+        self.feeds.handle_disconnected(conn);
+        self.bootstraps.handle_disconnected(conn, now);
+        for entry in self.rooms.values_mut() {
+            entry.opening.retain(|opening| *opening != conn);
+            entry.streams.remove(&conn);
+            entry.machine.handle_disconnected(conn, now);
+        }
+    }
+
+    fn on_dial_failed(&mut self, id: ConnectionId, now: Now) {
+        match self.dialling.remove(&id) {
+            Some(Purpose::Member(room, peer)) => {
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.machine.handle_dial_failed(Some(peer), now);
+                }
+            }
+            Some(Purpose::Hint(room)) => {
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.machine.handle_dial_failed(None, now);
+                }
+            }
+            Some(Purpose::Bootstrap(address)) => {
+                tracing::debug!(address = %to_multiaddr(&address), "bootstrap does not answer");
+                self.bootstraps.handle_failed(&address, now);
+            }
+            None => {}
+        }
+    }
+
+    fn on_opened(
+        &mut self,
+        id: ConnectionId,
+        protocol: &libp2p::StreamProtocol,
+        stream: libp2p::Stream,
+        dialled: bool,
+        now: Now,
+    ) {
+        let Some(link) = self.links.by_id(id) else { return };
+        let (conn, peer) = (link.conn, link.peer);
+        if *protocol == ROOMS {
+            let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
+            tokio::spawn(words::rooms(self.desk.clone(), stream, conn, outgoing));
+            self.bootstraps.handle_opened(conn, out, now);
+            return;
+        }
+        let side = if dialled {
+            let Some(entry) = self.rooms.values_mut().find(|entry| entry.is_opening(conn)) else {
+                return;
+            };
+            entry.opened(conn);
+            Side::Dialler(entry.proof.clone())
+        } else if self.rooms.is_empty() || !self.failures.may_try(&peer, now.mono) {
+            return;
+        } else {
+            Side::Listener(self.proof_keys())
+        };
+        tokio::spawn(words::control(self.desk.clone(), stream, conn, peer, side));
+    }
+
+    fn on_open_failed(
+        &mut self,
+        id: ConnectionId,
+        protocol: &libp2p::StreamProtocol,
+        why: &OpenError,
+        now: Now,
+    ) {
+        let Some(link) = self.links.by_id(id) else { return };
+        let conn = link.conn;
+        tracing::debug!(%protocol, %why, conn = conn.0, "no substream");
+        if *protocol == ROOMS {
+            tracing::warn!("the bootstrap {} does not speak the rooms protocol", link.address);
+            self.swarm.behaviour_mut().door.close(id);
+        } else if *protocol == CONTROL
+            && let Some(entry) = self.rooms.values_mut().find(|entry| entry.is_opening(conn))
+        {
+            entry.opened(conn);
+            entry.machine.handle_control_failed(conn, now);
+        }
+    }
+
+    /// Direct, or on our LAN where the address is on one of our own subnets.
+    fn route_of(&self, address: &Multiaddr) -> Route {
+        let near = host_of(address).is_some_and(|ip| dial_policy(&[]).is_ours(ip));
+        if near { Route::Lan } else { Route::Direct }
+    }
+
+    fn on_listen_change(&mut self, now: Now) {
+        let listen: Vec<_> = self.swarm.listeners().cloned().collect();
+        self.bootstraps.set_addresses(&listen, now);
+    }
+
+    /// Starts one dial.
+    pub(super) fn dial(&mut self, peer: Option<PeerId>, addrs: Vec<Multiaddr>, purpose: Purpose) {
+        let opts = match peer {
+            Some(peer) => DialOpts::peer_id(to_libp2p(&peer))
+                .addresses(addrs)
+                // Whether another connection is wanted is the core's to say.
+                .condition(PeerCondition::Always)
+                .build(),
+            None => match addrs.into_iter().next() {
+                Some(addr) => DialOpts::unknown_peer_id().address(addr).build(),
+                None => return,
+            },
+        };
+        let id = opts.connection_id();
+        self.dialling.insert(id, purpose);
+        if let Err(error) = self.swarm.dial(opts) {
+            tracing::debug!(%error, "a dial could not begin");
+            let now = self.desk.clock.now();
+            self.on_dial_failed(id, now);
+        }
+    }
+
+    /// Closes a connection, with everything on it.
+    pub(super) fn close_connection(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.get(conn) {
+            let id = link.id;
+            self.swarm.behaviour_mut().door.close(id);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Writer and reader over a fake network with a seeded scheduler and virtual time, and the planted
+//! faults that show each test able to fail.
+
+mod faults;
+mod feed;
+mod net;
+mod reading;
+mod world;

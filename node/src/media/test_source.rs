@@ -1,0 +1,136 @@
+//! The source `test`: draws, stamps and encodes the test picture in real time.
+//!
+//! Paced by absolute deadlines on the steady clock, so that it neither drifts nor gathers delay. A
+//! machine that slept or cannot keep up is late by [`LATEST`] at most: then deadlines are skipped,
+//! which means fewer pictures, never an access unit made and dropped. Numbers stay consecutive.
+
+use std::time::Duration;
+
+use roommate_protocol::time::{Mono, Now, Wall};
+
+use super::encode::{EncoderSettings, H264Encoder, codec_name};
+use super::pattern::{Moment, Pattern};
+use super::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use super::spec::TestSpec;
+use crate::clock::Clock;
+
+/// How late a picture may be drawn; later ones are not drawn at all. Long enough for a hiccup of
+/// the machine, short enough that nobody sees a rush of old pictures.
+pub const LATEST: Duration = Duration::from_millis(500);
+
+/// Units of `pts` in a second: every whole picture rate up to 60 and milliseconds divide it well.
+pub const TIMESCALE: u32 = 90_000;
+
+/// The moving test picture in real time.
+pub struct TestSource {
+    format: SourceFormat,
+    pattern: Pattern,
+    encoder: H264Encoder,
+    clock: Clock,
+    start: Now,
+    fps: u64,
+    /// Deadlines passed, drawn or skipped.
+    slot: u64,
+    number: u32,
+    paced: bool,
+}
+
+impl TestSource {
+    /// Sets everything up and encodes one picture to know the codec's name.
+    ///
+    /// `start` is when the broadcast's clock was started, on `clock`: stamps are
+    /// `start.wall` plus what the steady clock has run since. Pictures are due from then on.
+    pub fn open(spec: TestSpec, clock: Clock, start: Now) -> Result<Self, SourceError> {
+        let mut pattern = Pattern::new(spec.width as usize, spec.height as usize);
+        let settings = || EncoderSettings {
+            fps: spec.fps,
+            kbits: spec.kbits,
+            gop_pictures: spec.gop_pictures(),
+        };
+        // By an encoder of its own: the broadcast's must not have spent bits on it.
+        let probe = Moment { number: 0, elapsed: Duration::ZERO, captured: start.wall };
+        let first = H264Encoder::new(settings())?.encode(pattern.draw(probe), 0, false)?;
+        let codec = codec_name(&first.data).ok_or_else(|| SourceError::Encoder {
+            doing: "starting",
+            why: "its first picture has no parameter sets".to_owned(),
+        })?;
+        let format = SourceFormat {
+            codec,
+            width: spec.width,
+            height: spec.height,
+            timescale: TIMESCALE,
+            fps: (spec.fps, 1),
+            can_force_keyframe: true,
+        };
+        let encoder = H264Encoder::new(settings())?;
+        let fps = u64::from(spec.fps);
+        Ok(Self { format, pattern, encoder, clock, start, fps, slot: 0, number: 0, paced: true })
+    }
+
+    /// Hands pictures over as fast as they are asked for, on a clock that only they drive. For
+    /// tests of what is in the pictures, not of when they come.
+    pub fn unpaced(mut self) -> Self {
+        self.paced = false;
+        self
+    }
+
+    /// When a deadline is, counted from the start; exact for every rate.
+    fn due_after(&self, slot: u64) -> Duration {
+        Duration::from_micros(slot * 1_000_000 / self.fps)
+    }
+
+    /// Waits for the next deadline that is not too late; `None` when told to stop.
+    fn wait(&mut self, control: &SourceControl) -> Option<Mono> {
+        if !self.paced {
+            let due = self.start.mono + self.due_after(self.slot);
+            return (!control.is_stopped()).then_some(due);
+        }
+        loop {
+            let due = self.start.mono + self.due_after(self.slot);
+            let now = self.clock.mono();
+            if now.since(due) > LATEST {
+                let passed = now.since(self.start.mono).as_micros() * u128::from(self.fps);
+                self.slot = u64::try_from(passed / 1_000_000).unwrap_or(u64::MAX);
+                continue;
+            }
+            if control.sleep(due.since(now)) {
+                return None;
+            }
+            let now = self.clock.mono();
+            if now >= due {
+                return Some(now);
+            }
+        }
+    }
+}
+
+impl Source for TestSource {
+    fn format(&self) -> &SourceFormat {
+        &self.format
+    }
+
+    fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
+        let Some(captured) = self.wait(control) else { return Ok(None) };
+        let elapsed = self.due_after(self.slot);
+        let pts = self.slot * u64::from(TIMESCALE) / self.fps;
+        let shown: Wall = self.start.wall + captured.since(self.start.mono);
+        if let Some(kbits) = control.target_kbps() {
+            self.encoder.set_kbits(kbits);
+        }
+        let began = self.clock.mono();
+        let picture = self.pattern.draw(Moment { number: self.number, elapsed, captured: shown });
+        let at_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let encoded = self.encoder.encode(picture, at_ms, control.take_keyframe_request())?;
+        let spent = self.clock.mono().since(began).as_micros();
+        self.slot += 1;
+        self.number = self.number.wrapping_add(1);
+        Ok(Some(SourceUnit {
+            pts: i64::try_from(pts).unwrap_or(i64::MAX),
+            decode_offset: 0,
+            captured,
+            keyframe: encoded.keyframe,
+            data: encoded.data,
+            encode_us: u32::try_from(spent).unwrap_or(u32::MAX),
+        }))
+    }
+}

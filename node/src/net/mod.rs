@@ -1,0 +1,10 @@
+//! Connections and the words on them: the swarm's behaviour, the table of connections, and the
+//! tasks that read and write control streams. Decides nothing.
+
+pub mod address;
+pub(crate) mod behaviour;
+pub(crate) mod links;
+pub(crate) mod policy;
+pub(crate) mod words;
+
+pub use behaviour::SwarmError;

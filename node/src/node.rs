@@ -1,0 +1,303 @@
+//! A running node: starts the network, joins rooms, ends in order. Everything that it does is done
+//! by the driver; this is the handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use libp2p::Multiaddr;
+use roommate_protocol::address::Address;
+use roommate_protocol::media::clock::ClockView;
+use roommate_protocol::room::{Event, Refusal};
+use roommate_protocol::trust::id::{BroadcastId, Incarnation, PeerId, RoomPk, TrackKey};
+use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::trust::ticket::TicketChain;
+use roommate_protocol::wire::catalog::Catalog;
+use roommate_transport::Congestion;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::driver::{self, Command};
+use crate::link::SharedTrack;
+use crate::media::source::SourceControl;
+use crate::net::SwarmError;
+use crate::status::{RoomStatus, SharedClock};
+
+/// Events of one room that wait to be read; more, and the newest are counted as missed.
+pub(crate) const EVENTS_MAX: usize = 256;
+
+/// What a node is started with.
+pub struct NodeConfig {
+    /// Names the node.
+    pub key: SigningKey,
+    /// Which start of this key this is.
+    pub incarnation: Incarnation,
+    /// The name shown to others.
+    pub name: String,
+    /// Where to listen.
+    pub listen: Vec<Multiaddr>,
+    /// Bootstraps beside those of the links.
+    pub bootstraps: Vec<Address>,
+    /// The congestion controller.
+    pub congestion: Congestion,
+    /// The node's clocks.
+    pub clock: Clock,
+    /// Blocks the driver for a while, again and again: for the test that pictures do not wait for
+    /// it.
+    pub stumble: Option<Stumble>,
+}
+
+/// A test hook: how often, for how long and how far apart the driver is blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stumble {
+    /// How long each time.
+    pub length: Duration,
+    /// How long between two.
+    pub every: Duration,
+    /// How often.
+    pub times: u32,
+}
+
+/// What a room is joined with.
+pub struct JoinConfig {
+    /// The room.
+    pub room: RoomPk,
+    /// Lets us find it.
+    pub secret: RoomSecret,
+    /// Lets us in.
+    pub tickets: TicketChain,
+    /// Its title, where known.
+    pub title: Option<String>,
+    /// The addresses of the link.
+    pub addresses: Vec<Address>,
+}
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The network could not be built.
+    #[error(transparent)]
+    Swarm(#[from] SwarmError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {addr}: {why}; choose another with --listen")]
+    Listen {
+        /// The address.
+        addr: Multiaddr,
+        /// What the system said.
+        why: String,
+    },
+    /// The system gives no more threads.
+    #[error("no thread can be started for the node: {0}")]
+    Thread(String),
+}
+
+/// The driver has ended, by shutdown or by a fault that it logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has ended")]
+pub struct NodeEnded;
+
+/// Why a verb on a room failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RoomError {
+    /// The room refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node is no more.
+    #[error(transparent)]
+    Ended(#[from] NodeEnded),
+}
+
+/// A running node. Dropped, it ends abruptly; [`Node::shutdown`] is polite.
+pub struct Node {
+    me: PeerId,
+    listen: Vec<Multiaddr>,
+    commands: mpsc::Sender<Command>,
+    driver: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts the network and listens.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+        let me = PeerId(config.key.verifying_key().to_bytes());
+        let started = driver::start(config).await?;
+        Ok(Self {
+            me,
+            listen: started.listen,
+            commands: started.commands,
+            driver: Some(started.thread),
+        })
+    }
+
+    /// This node's name.
+    pub fn peer(&self) -> PeerId {
+        self.me
+    }
+
+    /// Where it listens.
+    pub fn listen(&self) -> &[Multiaddr] {
+        &self.listen
+    }
+
+    /// Joins a room. Who is there is told by [`Room::status`].
+    ///
+    /// # Errors
+    /// [`NodeEnded`]
+    pub async fn join(&self, config: JoinConfig) -> Result<(Room, RoomEvents), NodeEnded> {
+        let room = config.room;
+        let joined = ask(&self.commands, |reply| Command::Join { config: Box::new(config), reply }).await?;
+        let handle =
+            Room { me: self.me, room, commands: self.commands.clone(), status: joined.status };
+        Ok((handle, RoomEvents { events: joined.events }))
+    }
+
+    /// Leaves every room, says goodbye, and ends: at most two seconds.
+    pub async fn shutdown(mut self) {
+        let _ = ask(&self.commands, |reply| Command::Shutdown { reply }).await;
+        if let Some(driver) = self.driver.take() {
+            let _ = tokio::task::spawn_blocking(move || driver.join()).await;
+        }
+    }
+}
+
+/// A room that was joined. Cheap to clone; dropping it does not leave.
+#[derive(Clone)]
+pub struct Room {
+    me: PeerId,
+    room: RoomPk,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<RoomStatus>,
+}
+
+/// What happens in a room, in order.
+pub struct RoomEvents {
+    events: mpsc::Receiver<RoomEvent>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomEvent {
+    /// As the room machine tells it.
+    Room(Event),
+    /// So many events were lost because nobody read them: look at the status.
+    Missed(u64),
+}
+
+/// A track that this node publishes.
+pub struct Publication {
+    /// Its name.
+    pub key: TrackKey,
+    /// Where its access units go.
+    pub track: Arc<SharedTrack>,
+    /// The broadcast's clock.
+    pub view: ClockView,
+}
+
+/// A track that this node subscribes to.
+pub struct Subscription {
+    /// Its name.
+    pub key: TrackKey,
+    /// Where its access units arrive.
+    pub track: Arc<SharedTrack>,
+    /// The broadcast's clock as known here.
+    pub clock: Arc<SharedClock>,
+}
+
+impl RoomEvents {
+    /// The next event; `None` when the node has ended.
+    pub async fn next(&mut self) -> Option<RoomEvent> {
+        self.events.recv().await
+    }
+}
+
+impl Room {
+    /// The room's true name.
+    pub fn room(&self) -> RoomPk {
+        self.room
+    }
+
+    /// This node's name.
+    pub fn me(&self) -> PeerId {
+        self.me
+    }
+
+    /// The newest state of the room.
+    pub fn status(&self) -> RoomStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Told whenever the state changes, and once a second.
+    pub fn watch(&self) -> watch::Receiver<RoomStatus> {
+        self.status.clone()
+    }
+
+    /// Announces a broadcast, whose clock is `view`; `encoder` is told when a keyframe is wanted.
+    ///
+    /// # Errors
+    /// [`RoomError`]
+    pub async fn publish(
+        &self,
+        catalog: Catalog,
+        view: ClockView,
+        encoder: Option<Arc<SourceControl>>,
+    ) -> Result<Vec<Publication>, RoomError> {
+        let room = self.room;
+        let answer =
+            ask(&self.commands, |reply| Command::Publish { room, catalog, view, encoder, reply })
+                .await?;
+        Ok(answer?)
+    }
+
+    /// The encoder of our own track made a keyframe. Where the driver is too busy to hear it, the next
+    /// one will do.
+    pub fn note_keyframe(&self, key: TrackKey) {
+        let _ = self.commands.try_send(Command::NoteKeyframe { room: self.room, key });
+    }
+
+    /// Ends a broadcast of ours.
+    pub async fn retract(&self, broadcast: BroadcastId) {
+        let _ = self.commands.send(Command::Retract { room: self.room, broadcast }).await;
+    }
+
+    /// Subscribes to a track; it is kept up over lost and new connections.
+    ///
+    /// # Errors
+    /// [`RoomError`]
+    pub async fn subscribe(
+        &self,
+        key: TrackKey,
+        latency: Duration,
+    ) -> Result<Subscription, RoomError> {
+        let room = self.room;
+        let answer =
+            ask(&self.commands, |reply| Command::Subscribe { room, key, latency, reply }).await?;
+        Ok(answer?)
+    }
+
+    /// Ends a subscription.
+    pub async fn unsubscribe(&self, key: TrackKey) {
+        let _ = self.commands.send(Command::Unsubscribe { room: self.room, key }).await;
+    }
+
+    /// Asks the publisher of a track for a keyframe.
+    pub async fn want_keyframe(&self, key: TrackKey) {
+        let _ = self.commands.send(Command::WantKeyframe { room: self.room, key }).await;
+    }
+
+    /// Says goodbye to everybody and leaves.
+    pub async fn leave(self) {
+        let room = self.room;
+        let _ = ask(&self.commands, |reply| Command::Leave { room, reply }).await;
+    }
+}
+
+async fn ask<T>(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, NodeEnded> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(command(reply)).await.map_err(|_| NodeEnded)?;
+    answer.await.map_err(|_| NodeEnded)
+}

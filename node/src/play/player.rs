@@ -1,0 +1,212 @@
+//! A track into its sinks: access units in order, counted, traced, recorded and shown.
+//!
+//! One task a track; it holds no picture longer than it takes to hand it on. No sink is waited for:
+//! the page skips, and the recorder's queue is bounded.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use roommate_protocol::media::clock::ClockView;
+use roommate_protocol::media::reorder::{Ordered, ReadyUnit, Reorder};
+use roommate_protocol::media::track::Over;
+use roommate_protocol::time::Mono;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::media::ViewUnit;
+use crate::node::Subscription;
+use crate::percentile::Percentiles;
+use crate::trace::Trace;
+
+/// Takes access units without waiting.
+pub trait Sink: Send {
+    /// The next one, in order.
+    fn take(&mut self, unit: &ViewUnit);
+}
+
+/// What was received so far.
+#[derive(Debug, Default)]
+pub struct WatchStats {
+    /// Access units complete, verified and in order.
+    pub received: u64,
+    /// Those captured before the subscription was accepted.
+    pub caught_up: u64,
+    /// Access units missing between the first and the last.
+    pub gaps: u64,
+    /// Times that no next picture was ready for more than 250 ms beyond its time.
+    pub stalls: u64,
+    /// For how long in all.
+    pub stalled: Duration,
+    /// Bytes received.
+    pub bytes: u64,
+    /// When the first picture was ready.
+    pub first_picture: Option<Mono>,
+    /// When the first one was ready within the latency budget.
+    pub live: Option<Mono>,
+    /// Capture to ready, in milliseconds, by the broadcast's clock; without those caught up.
+    pub latency_ms: Percentiles,
+    /// The broadcast's clock, when it was last looked at.
+    pub clock: Option<ClockView>,
+    /// Why nothing more comes.
+    pub over: Option<Over>,
+}
+
+/// A track being played. Dropped, it stops.
+pub struct Player {
+    stats: Arc<Mutex<WatchStats>>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+/// What a player is made of.
+pub struct PlayerConfig {
+    /// What is played.
+    pub subscription: Subscription,
+    /// How late a picture may be before a newer group replaces it.
+    pub latency: Duration,
+    /// The node's clock.
+    pub clock: Clock,
+    /// One line an access unit.
+    pub trace: Option<Arc<Mutex<Trace>>>,
+    /// Where the access units go.
+    pub sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Player {
+    /// Starts to play.
+    pub fn start(config: PlayerConfig) -> Self {
+        let stats = Arc::new(Mutex::new(WatchStats::default()));
+        let stop = CancellationToken::new();
+        let work = Work { reorder: Reorder::new(config.latency), config, stats: stats.clone() };
+        let task = Some(tokio::spawn(work.run(stop.clone())));
+        Self { stats, stop, task }
+    }
+
+    /// What was received so far.
+    pub fn stats(&self) -> MutexGuard<'_, WatchStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_over(&self) -> bool {
+        self.stats().over.is_some()
+    }
+
+    /// Takes what is there, and ends.
+    pub async fn stop(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Work {
+    reorder: Reorder,
+    config: PlayerConfig,
+    stats: Arc<Mutex<WatchStats>>,
+}
+
+impl Work {
+    async fn run(mut self, stop: CancellationToken) {
+        let track = self.config.subscription.track.clone();
+        let mut changes = track.changes();
+        loop {
+            changes.mark_unchanged();
+            let over = self.take_ready();
+            if over.is_some() || stop.is_cancelled() {
+                break;
+            }
+            let wait = self
+                .reorder
+                .poll_timeout()
+                .map_or(Duration::from_millis(500), |(at, _)| at.since(self.config.clock.mono()));
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        if let Some(trace) = &self.config.trace {
+            trace.lock().unwrap_or_else(PoisonError::into_inner).flush();
+        }
+    }
+
+    /// Everything that is ready, to every sink; `Some` once nothing more will come.
+    fn take_ready(&mut self) -> Option<Over> {
+        let track = self.config.subscription.track.clone();
+        let over = loop {
+            let now = self.config.clock.mono();
+            // One access unit a turn: the cache is not locked while sinks work.
+            match track.look(|cache| self.reorder.pull(cache, now)) {
+                Ordered::Ready(unit) => self.take(unit),
+                Ordered::Wait => break None,
+                Ordered::Ended(over) => break Some(over),
+            }
+        };
+        let now = self.config.clock.mono();
+        let (counts, stalls) = (self.reorder.counts(), self.reorder.stalls(now));
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.received = counts.received;
+        stats.gaps = counts.gaps;
+        if stats.over.is_none() {
+            stats.stalls = stalls.count;
+            stats.stalled = stalls.time;
+        }
+        stats.over = over;
+        over
+    }
+
+    fn take(&mut self, ready: ReadyUnit) {
+        let unit = ready.access_unit();
+        let ReadyUnit { seq, group, ready_at, .. } = ready;
+        let clock = &self.config.subscription.clock;
+        let view = clock.view();
+        let ready_us = view.map_or(0, |view| view.at(ready_at));
+        let caught_up = match (view, clock.admitted_at()) {
+            (Some(view), Some(admitted)) => unit.captured_us < view.at(admitted),
+            _ => false,
+        };
+        {
+            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.bytes += unit.data.len() as u64;
+            stats.first_picture.get_or_insert(ready_at);
+            stats.caught_up += u64::from(caught_up);
+            stats.clock = view.or(stats.clock);
+            if view.is_some() {
+                let latency_us = ready_us.saturating_sub(unit.captured_us);
+                if !caught_up {
+                    stats.latency_ms.add(latency_us as f64 / 1000.0);
+                }
+                if u128::try_from(latency_us).unwrap_or(0) <= self.config.latency.as_micros() {
+                    stats.live.get_or_insert(ready_at);
+                }
+            }
+        }
+        if let Some(trace) = &self.config.trace {
+            let track = self.config.subscription.key.track.0;
+            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+            trace.received(track, seq, unit.captured_us, ready_us, unit.data.len());
+        }
+        let unit = ViewUnit {
+            seq,
+            group,
+            pts: unit.pts,
+            decode_offset: unit.decode_offset,
+            captured_us: unit.captured_us,
+            ready_us,
+            keyframe: unit.keyframe,
+            data: unit.data,
+        };
+        for sink in &mut self.config.sinks {
+            sink.take(&unit);
+        }
+    }
+}

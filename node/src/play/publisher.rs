@@ -1,0 +1,208 @@
+//! A source into a track: each access unit is hashed, signed and put into the cache by the source's
+//! own thread. Nothing here waits for the network; a slow child slows down only its own writer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use ed25519_dalek::SigningKey;
+use roommate_protocol::media::publish::{PublishRefusal, TrackPublisher};
+use roommate_protocol::media::track::AccessUnit;
+use roommate_protocol::wire::record::{RecordError, Signer};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::media::source::{Source, SourceControl, SourceError, SourceUnit};
+use crate::node::{Publication, Room};
+use crate::percentile::Percentiles;
+use crate::trace::Trace;
+
+/// What was published so far.
+#[derive(Debug, Default)]
+pub struct PublishStats {
+    /// Access units signed and in the cache.
+    pub access_units: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them begin a group.
+    pub keyframes: u64,
+    /// Drawing and encoding, in milliseconds; empty for a file.
+    pub encode_ms: Percentiles,
+    /// Access units that could not be published, and why the last of them.
+    pub refused: Option<(u64, PublishRefusal)>,
+}
+
+/// How the source ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It had nothing more, or was told to stop.
+    Ended,
+    /// It failed, with this sentence.
+    Failed(String),
+}
+
+/// A source at work. Dropped, its thread goes on until the source ends: call [`Publisher::stop`].
+pub struct Publisher {
+    control: Arc<SourceControl>,
+    stats: Arc<Mutex<PublishStats>>,
+    state: watch::Receiver<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How far a publisher is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No access unit yet.
+    Starting,
+    /// The first access unit is out.
+    Live,
+    /// Nothing more comes.
+    Finished(Finish),
+}
+
+/// Why no thread could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PublisherError {
+    /// The node's key cannot sign this track.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The system gives no more threads.
+    #[error("no thread can be started for the source: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What a publisher is made of.
+pub struct PublisherConfig {
+    /// Signs the access units; the publisher's node key.
+    pub key: SigningKey,
+    /// Where the broadcast is.
+    pub room: Room,
+    /// The track, and where it goes.
+    pub publication: Publication,
+    /// The node's clock.
+    pub clock: Clock,
+    /// One line an access unit.
+    pub trace: Option<Trace>,
+}
+
+impl Publisher {
+    /// Starts the source's thread. `control` is the one that the room was given.
+    ///
+    /// # Errors
+    /// [`PublisherError`]
+    pub fn start(
+        config: PublisherConfig,
+        source: Box<dyn Source>,
+        control: Arc<SourceControl>,
+    ) -> Result<Self, PublisherError> {
+        let signer = Signer::new(config.key.clone(), config.room.room(), config.publication.key)?;
+        let stats = Arc::new(Mutex::new(PublishStats::default()));
+        let (tell, state) = watch::channel(State::Starting);
+        let work = Work {
+            publisher: TrackPublisher::new(signer),
+            config,
+            control: control.clone(),
+            stats: stats.clone(),
+            tell,
+        };
+        let thread = std::thread::Builder::new()
+            .name("roommate-source".into())
+            .spawn(move || work.run(source))?;
+        Ok(Self { control, stats, state, thread: Some(thread) })
+    }
+
+    /// What was published so far.
+    pub fn stats(&self) -> MutexGuard<'_, PublishStats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Ends the source, and with it the signed end of the track, and waits for its thread.
+    pub async fn stop(&mut self) {
+        self.control.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+struct Work {
+    publisher: TrackPublisher,
+    config: PublisherConfig,
+    control: Arc<SourceControl>,
+    stats: Arc<Mutex<PublishStats>>,
+    tell: watch::Sender<State>,
+}
+
+impl Work {
+    fn run(mut self, mut source: Box<dyn Source>) {
+        let finish = loop {
+            match source.next(&self.control) {
+                Ok(Some(unit)) => self.publish(&unit),
+                Ok(None) => break Finish::Ended,
+                Err(error) => break Finish::Failed(SourceError::to_string(&error)),
+            }
+        };
+        if let Some(end) = self.publisher.end() {
+            self.config.publication.track.append(&[end], self.config.clock.mono());
+        }
+        if let Some(trace) = &mut self.config.trace {
+            trace.flush();
+        }
+        self.tell.send_replace(State::Finished(finish));
+    }
+
+    fn publish(&mut self, unit: &SourceUnit) {
+        let captured_us = self.config.publication.view.at(unit.captured);
+        let access_unit = AccessUnit {
+            pts: unit.pts,
+            decode_offset: unit.decode_offset,
+            captured_us,
+            keyframe: unit.keyframe,
+            data: unit.data.clone(),
+        };
+        let appends = match self.publisher.publish(&access_unit) {
+            Ok(appends) => appends,
+            Err(refusal) => {
+                tracing::warn!(%refusal, "an access unit was not published");
+                let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = stats.refused.map_or(0, |(count, _)| count);
+                stats.refused = Some((before + 1, refusal));
+                return;
+            }
+        };
+        self.config.publication.track.append(&appends, self.config.clock.mono());
+        if unit.keyframe {
+            self.config.room.note_keyframe(self.config.publication.key);
+        }
+        self.count(unit, captured_us);
+        self.tell.send_if_modified(|state| {
+            let first = *state == State::Starting;
+            if first {
+                *state = State::Live;
+            }
+            first
+        });
+    }
+
+    fn count(&mut self, unit: &SourceUnit, captured_us: i64) {
+        let seq = {
+            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            let seq = stats.access_units;
+            stats.access_units += 1;
+            stats.bytes += unit.data.len() as u64;
+            stats.keyframes += u64::from(unit.keyframe);
+            if unit.encode_us != 0 {
+                stats.encode_ms.add(f64::from(unit.encode_us) / 1000.0);
+            }
+            seq
+        };
+        if let Some(trace) = &mut self.config.trace {
+            let track = self.config.publication.key.track.0;
+            trace.published(track, seq, captured_us, unit.data.len(), unit.encode_us);
+        }
+    }
+}

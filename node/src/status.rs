@@ -1,0 +1,121 @@
+//! What is told about a room: one snapshot, always the newest, so that a late reader misses nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use roommate_protocol::media::clock::ClockView;
+use roommate_protocol::room::Route;
+use roommate_protocol::room::{Broadcast, EndReason};
+use roommate_protocol::time::Mono;
+use roommate_protocol::trust::id::{PeerId, TrackKey};
+use roommate_protocol::trust::ticket::Roles;
+
+use crate::link::FeedStats;
+
+/// Somebody in the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub peer: PeerId,
+    /// The name to show, escaped by whoever shows it.
+    pub name: String,
+    /// What they may do.
+    pub roles: Roles,
+}
+
+/// Somebody whom we feed.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// Who.
+    pub peer: PeerId,
+    /// What they are fed.
+    pub track: TrackKey,
+    /// How we reach them.
+    pub route: Route,
+    /// The round trip of the connection.
+    pub rtt: Duration,
+    /// What was sent.
+    pub stats: Arc<FeedStats>,
+    /// Bytes that the connection reported as lost, sent again since.
+    pub lost_bytes: u64,
+}
+
+/// One subscription of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fed {
+    /// What we are fed.
+    pub track: TrackKey,
+    /// Who feeds us; `None` while nobody does.
+    pub parent: Option<PeerId>,
+    /// How we reach the parent.
+    pub route: Option<Route>,
+    /// The parent first, the publisher last.
+    pub path: Vec<PeerId>,
+}
+
+/// The state of a room.
+#[derive(Clone, Debug, Default)]
+pub struct RoomStatus {
+    /// The room's title, where known.
+    pub title: Option<String>,
+    /// Who is there, this node not among them.
+    pub members: Vec<Member>,
+    /// What is on.
+    pub broadcasts: Vec<Broadcast>,
+    /// Whom we feed.
+    pub children: Vec<Child>,
+    /// What we are fed.
+    pub fed: Vec<Fed>,
+    /// How often children's requests made our encoder begin anew.
+    pub keyframes_requested: u64,
+    /// Signatures or tickets that were not right.
+    pub refused: u64,
+    /// Bootstraps and whether each is connected.
+    pub bootstraps: Vec<(String, bool)>,
+    /// The room is over for this node.
+    pub ended: Option<EndReason>,
+}
+
+/// The broadcast's clock as known here, and when we were let in; the driver writes, players read.
+#[derive(Debug, Default)]
+pub struct SharedClock(Mutex<ClockFacts>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockFacts {
+    view: Option<ClockView>,
+    admitted_at: Option<Mono>,
+    subscribed_at: Option<Mono>,
+}
+
+impl SharedClock {
+    /// The newest view; `None` before the first measurement.
+    pub fn view(&self) -> Option<ClockView> {
+        self.facts().view
+    }
+
+    /// When our newest subscription was accepted.
+    pub fn admitted_at(&self) -> Option<Mono> {
+        self.facts().admitted_at
+    }
+
+    /// When our first Subscribe was sent.
+    pub fn subscribed_at(&self) -> Option<Mono> {
+        self.facts().subscribed_at
+    }
+
+    pub(crate) fn set_view(&self, view: Option<ClockView>) {
+        self.facts().view = view;
+    }
+
+    pub(crate) fn set_admitted(&self, at: Mono) {
+        self.facts().admitted_at = Some(at);
+    }
+
+    pub(crate) fn set_subscribed(&self, at: Mono) {
+        self.facts().subscribed_at.get_or_insert(at);
+    }
+
+    fn facts(&self) -> MutexGuard<'_, ClockFacts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,7 @@
+//! MP4 in and out against ffmpeg: the same coded pictures, the same times, files that play when
+//! their writer was killed, and words for every file that cannot be sent.
+
+mod errors;
+mod pass;
+mod sink;
+mod tool;

@@ -1,0 +1,133 @@
+//! A thousand damaged files: none panics, none makes us reserve more than a small multiple of what
+//! is really there. Alone in its program, because it counts every byte that is allocated.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use roommate::clock::Clock;
+use roommate::media::mp4_source::Mp4Source;
+use roommate::media::source::{Source, SourceControl};
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(unsafe_code, reason = "an allocator can only be counted by standing in its place")]
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// SplitMix64: the same mutants on every machine.
+struct Seeded(u64);
+
+impl Seeded {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+fn mutate(file: &[u8], index: std::ops::Range<usize>, random: &mut Seeded) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    for _ in 0..1 + random.below(4) {
+        // Mostly the index, where every byte means something.
+        let at = if random.below(8) == 0 {
+            random.below(bytes.len())
+        } else {
+            index.start + random.below(index.len())
+        };
+        match random.below(6) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = random.next() as u8,
+            2 => bytes[at] = 0xff,
+            3 => {
+                let word = [u32::MAX, 0, 1, 0x7fff_ffff, 0x00ff_ffff, random.next() as u32];
+                let word = word[random.below(word.len())].to_be_bytes();
+                let end = (at + 4).min(bytes.len());
+                bytes[at..end].copy_from_slice(&word[..end - at]);
+            }
+            4 => {
+                bytes.remove(at);
+            }
+            _ => bytes.insert(at, random.next() as u8),
+        }
+    }
+    if random.below(16) == 0 {
+        bytes.truncate(random.below(bytes.len()));
+    }
+    bytes
+}
+
+/// Where the `moov`, and in a fragmented file every `moof` before the first `mdat`, lies.
+fn index(file: &[u8]) -> std::ops::Range<usize> {
+    let find = |name: &[u8]| file.windows(4).position(|window| window == name).unwrap();
+    let (moov, mdat) = (find(b"moov") - 4, find(b"mdat") - 4);
+    moov..if mdat > moov { mdat } else { file.len() }
+}
+
+fn small(path: &Path, flags: &str) -> Vec<u8> {
+    let source = "testsrc2=size=64x64:rate=25:duration=2";
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source]);
+    ffmpeg.args(["-c:v", "libx264", "-g", "25", "-bf", "3", "-movflags", flags]).arg(path);
+    let status = ffmpeg.status().unwrap_or_else(|error| {
+        panic!("ffmpeg does not start ({error}); install it with: apt-get install ffmpeg")
+    });
+    assert!(status.success());
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_thousand_mutants() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mutant.mp4");
+    let control = SourceControl::new();
+    let (mut refused, mut played) = (0, 0);
+    for (seed, flags) in [(1, "+faststart"), (2, "+frag_keyframe+empty_moov"), (3, "+isml")] {
+        let file = small(&path, flags);
+        let mut random = Seeded(seed);
+        for number in 0..400 {
+            let mutant = mutate(&file, index(&file), &mut random);
+            std::fs::write(&path, &mutant).unwrap();
+            let before = NOW.load(Ordering::Relaxed);
+            PEAK.store(before, Ordering::Relaxed);
+            match Mp4Source::open(&path, Clock::new(), false) {
+                Err(_) => refused += 1,
+                Ok(source) => {
+                    let mut source = source.unpaced();
+                    while let Ok(Some(_)) = source.next(&control) {}
+                    played += 1;
+                }
+            }
+            let most = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+            let bound = 64 * mutant.len() + 256 * 1024;
+            assert!(most <= bound, "mutant {number} of {flags}: {most} bytes, not {bound}");
+        }
+    }
+    // Both happen, or the mutants are too mild or too wild to prove anything.
+    assert!(refused > 100 && played > 100, "{refused} refused, {played} played");
+}

@@ -1,0 +1,11 @@
+//! Pictures from the encoder's hand to the decoder's, rule by rule.
+#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+mod cache;
+mod cursor;
+mod golden;
+mod record;
+mod reorder;
+mod stream;
+mod whole;
+mod world;

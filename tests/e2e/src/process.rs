@@ -1,0 +1,384 @@
+//! A program under test: in a process group of its own, heard line by line, ended when dropped.
+//!
+//! Its standard output is read as JSON lines, its standard error kept as a log. Everything that
+//! waits, waits for a line or for the end, never for a time to pass.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use serde_json::Value;
+
+use crate::fields::Fields;
+
+/// Log lines shown in a panic; the rest would hide the reason.
+const LOG_LINES_SHOWN: usize = 200;
+
+/// A JSON line, and when it came.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When this test read it.
+    pub at: Instant,
+    /// The object.
+    pub value: Value,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    lines: Vec<Line>,
+    /// Lines of standard output that are no JSON.
+    junk: Vec<String>,
+    log: Vec<String>,
+    /// Standard output and standard error that are still open.
+    open: u8,
+    exited: bool,
+}
+
+#[derive(Debug)]
+struct Ear {
+    heard: Mutex<Heard>,
+    news: Condvar,
+}
+
+impl Ear {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, change: impl FnOnce(&mut Heard)) {
+        change(&mut self.lock());
+        self.news.notify_all();
+    }
+
+    fn await_news<'a>(
+        &self,
+        heard: MutexGuard<'a, Heard>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, Heard> {
+        self.news.wait_timeout(heard, at_most).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A running program.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    ear: Arc<Ear>,
+    threads: Vec<JoinHandle<()>>,
+    started: Instant,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its name in this test.
+    pub name: String,
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    heard: Heard,
+}
+
+impl Process {
+    /// Starts `command` under a name that messages use.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(name: &str, mut command: Command) -> Self {
+        let started = Instant::now();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error} ({command:?})"));
+        let ear = Arc::new(Ear {
+            heard: Mutex::new(Heard { open: 2, ..Heard::default() }),
+            news: Condvar::new(),
+        });
+        let stdout = child.stdout.take().expect("it was piped");
+        let stderr = child.stderr.take().expect("it was piped");
+        let pid = pid_of(&child);
+        let threads = vec![
+            listen(Arc::clone(&ear), stdout, |heard, line| match serde_json::from_str(&line) {
+                Ok(value) => heard.lines.push(Line { at: Instant::now(), value }),
+                Err(_) => heard.junk.push(line),
+            }),
+            listen(Arc::clone(&ear), stderr, move |heard, line| {
+                heard.log.push(format!("[{:8.3}] {line}", started.elapsed().as_secs_f64()));
+            }),
+            await_exit(Arc::clone(&ear), pid),
+        ];
+        Self { name: name.to_owned(), child, ear, threads, started }
+    }
+
+    /// Its name in this test.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When it was started.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Waits until `find` finds what it wants among all lines so far.
+    ///
+    /// # Panics
+    /// After `limit`, or when the program ends first; the message shows its log and last line.
+    #[track_caller]
+    pub fn until<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut find: impl FnMut(&[Line]) -> Option<T>,
+    ) -> T {
+        self.wait(what, limit, |heard| find(&heard.lines))
+    }
+
+    /// The first of all its lines for which `is` holds.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn line(&self, what: &str, limit: Duration, is: impl Fn(&Value) -> bool) -> Value {
+        self.until(what, limit, |lines| lines.iter().map(|l| &l.value).find(|v| is(v)).cloned())
+    }
+
+    /// The first line from now on for which `is` holds.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn next(&self, what: &str, limit: Duration, is: impl Fn(&Value) -> bool) -> Value {
+        let heard = self.ear.lock().lines.len();
+        self.until(what, limit, |lines| {
+            lines[heard..].iter().map(|l| &l.value).find(|v| is(v)).cloned()
+        })
+    }
+
+    /// Waits for a line of the log that contains `part`, and returns it.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn says(&self, part: &str, limit: Duration) -> String {
+        let what = format!("«{part}» on standard error");
+        self.wait(&what, limit, |heard| heard.log.iter().find(|line| line.contains(part)).cloned())
+    }
+
+    #[track_caller]
+    fn wait<T>(&self, what: &str, limit: Duration, mut find: impl FnMut(&Heard) -> Option<T>) -> T {
+        let end = Instant::now() + limit;
+        let mut heard = self.ear.lock();
+        loop {
+            if let Some(found) = find(&heard) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let why = match (heard.over(), left.is_zero()) {
+                (true, _) => "before its end".to_owned(),
+                (_, true) => format!("in {limit:?}"),
+                _ => {
+                    heard = self.ear.await_news(heard, left);
+                    continue;
+                }
+            };
+            let story = heard.story();
+            drop(heard);
+            panic!("{}: no {what} {why}\n{story}", self.name);
+        }
+    }
+
+    /// The last line so far.
+    #[must_use]
+    pub fn last(&self) -> Option<Value> {
+        self.ear.lock().lines.last().map(|line| line.value.clone())
+    }
+
+    /// Sends a signal to the program alone, not to what it started.
+    pub fn signal(&self, signal: Signal) {
+        if !self.ear.lock().exited {
+            // It may just have ended; whoever cares waits for its end.
+            let _ = rustix::process::kill_process(pid_of(&self.child), signal);
+        }
+    }
+
+    /// SIGKILL: it can say nothing more.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// SIGINT, as Ctrl-C sends it: the polite end.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// SIGSTOP: it stands still until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Resident memory in bytes.
+    ///
+    /// # Panics
+    /// If the program has ended.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {path}: {error}", self.name));
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.trim().parse::<u64>().ok());
+        kib.unwrap_or_else(|| panic!("{}: {path} tells no VmRSS", self.name)) * 1024
+    }
+
+    /// Waits for the program's own end.
+    ///
+    /// # Panics
+    /// If it is still running after `limit`.
+    #[track_caller]
+    pub fn finish(mut self, limit: Duration) -> Ended {
+        let end = Instant::now() + limit;
+        let mut heard = self.ear.lock();
+        while !heard.over() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let story = heard.story();
+                drop(heard);
+                panic!("{}: still running after {limit:?}\n{story}", self.name);
+            }
+            heard = self.ear.await_news(heard, left);
+        }
+        let heard = std::mem::take(&mut *heard);
+        let status = self.child.wait().expect("it has exited and nobody else waits for it");
+        let (code, signal) = (status.code(), status.signal());
+        Ended { name: self.name.clone(), code, signal, heard }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Not reaped before the wait below, so the number cannot have passed to another process.
+        let _ = rustix::process::kill_process_group(pid_of(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Ended {
+    /// Its summary, after checking that it ended well and wrote nothing but JSON lines.
+    ///
+    /// # Panics
+    /// If it did not.
+    #[must_use]
+    #[track_caller]
+    pub fn summary(&self) -> &Value {
+        assert_eq!(self.code, Some(0), "{} failed\n{}", self.name, self.story());
+        assert!(self.junk().is_empty(), "{}: no JSON: {:?}", self.name, self.junk());
+        let last = self.lines().last().map(|line| &line.value);
+        let summary = last.filter(|line| line.is("summary"));
+        summary.unwrap_or_else(|| panic!("{}: no summary\n{}", self.name, self.story()))
+    }
+
+    /// All its JSON lines.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.heard.lines
+    }
+
+    /// What it wrote to standard output that is no JSON.
+    #[must_use]
+    pub fn junk(&self) -> &[String] {
+        &self.heard.junk
+    }
+
+    /// What it wrote to standard error, each line with the time at which it came.
+    #[must_use]
+    pub fn log(&self) -> &[String] {
+        &self.heard.log
+    }
+
+    /// Everything it said, for messages.
+    #[must_use]
+    pub fn story(&self) -> String {
+        self.heard.story()
+    }
+}
+
+impl Heard {
+    fn over(&self) -> bool {
+        self.exited && self.open == 0
+    }
+
+    fn story(&self) -> String {
+        let mut story = String::new();
+        let hidden = self.log.len().saturating_sub(LOG_LINES_SHOWN);
+        if hidden > 0 {
+            let _ = writeln!(story, "  … {hidden} lines of the log before these");
+        }
+        for line in &self.log[hidden..] {
+            let _ = writeln!(story, "  {line}");
+        }
+        for line in &self.junk {
+            let _ = writeln!(story, "  not JSON: {line}");
+        }
+        if let Some(last) = self.lines.last() {
+            let _ = writeln!(story, "  last of {} JSON lines: {}", self.lines.len(), last.value);
+        }
+        story
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+fn listen(
+    ear: Arc<Ear>,
+    from: impl Read + Send + 'static,
+    mut take: impl FnMut(&mut Heard, String) + Send + 'static,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n') {
+            let Ok(line) = line else { break };
+            let line = String::from_utf8_lossy(&line).into_owned();
+            ear.hear(|heard| take(heard, line));
+        }
+        ear.hear(|heard| heard.open -= 1);
+    })
+}
+
+/// Notices the end without reaping, so that the process id stays ours until drop.
+fn await_exit(ear: Arc<Ear>, pid: Pid) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(rustix::process::waitid(WaitId::Pid(pid), how), Err(rustix::io::Errno::INTR))
+        {
+        }
+        ear.hear(|heard| heard.exited = true);
+    })
+}
+
+#[cfg(test)]
+mod tests;

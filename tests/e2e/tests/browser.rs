@@ -1,0 +1,248 @@
+//! The viewer page in a real browser: what its canvas shows is read off and compared with what was
+//! published, and strangers get nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
+
+use e2e::browser::Browser;
+use e2e::cast::{self, Bootstrap, START, TEST_PICTURE};
+use e2e::fields::Fields;
+use e2e::process::Process;
+use e2e::stage::{Stage, output};
+use e2e::stamp::{self, Stamp};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(10);
+/// Beside an encoder and on two cores Chromium draws in software and skips.
+const LATE_MS_MAX: i32 = 1_000;
+
+/// Brightness at the centres of the strip's cells, as the first canvas shows them now.
+const CENTRES: &str = "(() => {
+    const canvas = document.querySelector('canvas');
+    if (!canvas || canvas.width < 1280) return null;
+    const copy = document.createElement('canvas');
+    [copy.width, copy.height] = [canvas.width, 16];
+    const context = copy.getContext('2d');
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 8, canvas.width, 1);
+    return Array.from({ length: 80 }, (_, cell) => data[(cell * 16 + 8) * 4 + 1]);
+})()";
+
+struct Show {
+    publisher: Process,
+    viewer: Process,
+    link: String,
+    _bootstrap: Bootstrap,
+}
+
+fn show(stage: &Stage) -> Show {
+    let bootstrap = Bootstrap::start(stage, None);
+    let link = cast::create_room(stage, None, &bootstrap);
+    let publisher = cast::publish(stage, None, "publisher", &link, TEST_PICTURE).ready();
+    let viewer = cast::watch(stage, None, "viewer", &link).ready();
+    Show { publisher, viewer, link, _bootstrap: bootstrap }
+}
+
+fn url(viewer: &Process) -> String {
+    viewer.line("ready line", START, |line| line.is("ready")).text("viewer_url").to_owned()
+}
+
+fn on_canvas(browser: &mut Browser) -> Option<Stamp> {
+    let centres: Vec<u8> = serde_json::from_value(browser.value(CENTRES)).ok()?;
+    stamp::from_centres(&centres.try_into().ok()?).ok()
+}
+
+#[track_caller]
+fn readable(browser: &mut Browser) -> Stamp {
+    browser.until(CENTRES, SOON, |centres| {
+        let centres: Option<Vec<u8>> = serde_json::from_value(centres.clone()).ok();
+        let centres = centres.and_then(|centres| <[u8; stamp::CELLS]>::try_from(centres).ok());
+        centres.is_some_and(|centres| stamp::from_centres(&centres).is_ok())
+    });
+    on_canvas(browser).expect("a stamp was readable a moment ago")
+}
+
+fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_micros()).expect("before the year 294246")
+}
+
+#[test]
+fn the_canvas_shows_what_is_published_now_and_how_late() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let mut browser = Browser::start(&stage);
+    browser.open(&url(&show.viewer));
+    let first = readable(&mut browser);
+    browser
+        .until("window.__roommate.broadcasts[0]?.drawn", SOON, |drawn| drawn.as_u64() > Some(60));
+    let stamp = readable(&mut browser);
+    let late = stamp.distance_ms(wall_us());
+    assert!(stamp.number > first.number + 30, "{first:?}, then {stamp:?}");
+    assert!((0..=LATE_MS_MAX).contains(&late), "the picture is {late} ms old");
+    let published = e2e::trace::read(&cast::trace_of(&stage, "publisher"));
+    let newest = published.last().expect("pictures").seq;
+    let behind = newest.abs_diff(u64::from(stamp.number));
+    assert!(behind <= 60, "the canvas shows {}, {newest} is published", stamp.number);
+
+    let shown = browser.until("document.querySelector('.latency b').textContent", SOON, |text| {
+        text.as_str()
+            .and_then(|text| text.strip_suffix(" ms"))
+            .is_some_and(|n| n.parse::<u32>().is_ok())
+    });
+    eprintln!("the page says {shown}, the canvas was {late} ms old");
+    let errors = browser.value("window.__roommate.broadcasts[0].errors");
+    assert_eq!(errors, 0, "decoder errors");
+    browser.screenshot(&output("viewer-page.png"));
+    let complaints: Vec<_> = browser
+        .console()
+        .iter()
+        .filter(|line| line.contains("error") || line.contains("exception"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    drop(show.publisher);
+}
+
+#[test]
+fn who_joins_is_in_the_list_and_whoever_leaves_is_not() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let mut browser = Browser::start(&stage);
+    browser.open(&url(&show.viewer));
+    let names = "[...document.querySelectorAll('#people .name')].map(name => name.textContent)";
+    let has = |name: &'static str| {
+        move |list: &Value| {
+            list.as_array().is_some_and(|list| {
+                list.iter().any(|is| is.as_str().is_some_and(|is| is.contains(name)))
+            })
+        }
+    };
+    browser.until(names, SOON, has("publisher"));
+    // A name is text, whatever it looks like.
+    let newcomer = cast::watch(&stage, None, "<b>newcomer</b>", &show.link).ready();
+    browser.until(names, Duration::from_secs(2), has("<b>newcomer</b>"));
+    newcomer.interrupt();
+    browser.until(names, Duration::from_secs(4), |list| !has("<b>newcomer</b>")(list));
+    drop(newcomer);
+}
+
+#[test]
+fn without_a_picture_there_is_a_sentence() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let mut browser = Browser::start(&stage);
+    browser.open(&url(&show.viewer));
+    readable(&mut browser);
+    show.publisher.interrupt();
+    let words = "document.querySelector('#sentence').textContent + \
+                 [...document.querySelectorAll('.veil')].map(veil => veil.textContent).join('')";
+    let sentence =
+        browser.until(words, SOON, |text| text.as_str().is_some_and(|text| text.len() > 10));
+    eprintln!("the page says: {sentence}");
+    browser.screenshot(&output("viewer-page-ended.png"));
+}
+
+/// One request with these lines of its head and this body; everything that comes back.
+fn request(host: &str, head: &[&str], body: &str) -> String {
+    let mut stream = TcpStream::connect(host).expect("the page's server listens");
+    stream.set_read_timeout(Some(SOON)).expect("a timeout");
+    let length = format!("Content-Length: {}", body.len());
+    let head = [head, &[&length, "", body]].concat().join("\r\n");
+    stream.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    // An open WebSocket goes on for ever: its answer's head is enough.
+    while !answer.starts_with(b"HTTP/1.1 101") {
+        // A refused upgrade may be closed hard: what came before counts.
+        match stream.read(&mut chunk) {
+            Ok(read) if read > 0 => answer.extend(&chunk[..read]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// An attempt to open the page's WebSocket.
+fn upgrade(host: &str, origin: &str, cookie: &str) -> String {
+    let (named, origin) = (format!("Host: {host}"), format!("Origin: {origin}"));
+    let cookie = format!("Cookie: {cookie}");
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let words = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key];
+    request(host, &[&["GET /live HTTP/1.1", &named, &origin, &cookie], &words[..]].concat(), "")
+}
+
+/// Where the page is served, and the token in its address.
+fn place(viewer: &Process) -> (String, String) {
+    let url = url(viewer);
+    let rest = url.strip_prefix("http://").expect("the page is served in the clear, on loopback");
+    let (host, token) = rest.split_once("/#").expect("the token stands behind #");
+    assert!(host.starts_with("127.0.0.1:"), "{url}");
+    (host.to_owned(), token.to_owned())
+}
+
+#[test]
+fn a_foreign_host_gets_nothing() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let (host, _) = place(&show.viewer);
+    let get = |named: &str| {
+        let named = format!("Host: {named}");
+        request(&host, &["GET / HTTP/1.1", &named, "Connection: close"], "")
+    };
+    let own = get(&host);
+    assert!(
+        own.starts_with("HTTP/1.1 200") && own.contains("viewer.js"),
+        "the control fails: {own}"
+    );
+    let port = host.rsplit_once(':').expect("a port").1;
+    let foreign = [
+        "evil.example",
+        "127.0.0.1",
+        "",
+        &format!("evil.example:{port}"),
+        &format!("{host}.evil.example"),
+    ];
+    for foreign in foreign {
+        let answer = get(foreign);
+        assert!(!answer.starts_with("HTTP/1.1 200"), "host {foreign}: {answer}");
+        assert!(!answer.contains("viewer.js"), "host {foreign}: {answer}");
+    }
+}
+
+#[test]
+fn a_foreign_origin_and_whoever_has_no_token_get_nothing() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let (host, token) = place(&show.viewer);
+    let own = format!("http://{host}");
+    let session = |token: &str, origin: &str| {
+        let (named, origin) = (format!("Host: {host}"), format!("Origin: {origin}"));
+        request(&host, &["POST /session HTTP/1.1", &named, &origin, "Connection: close"], token)
+    };
+    let cookie_of = |answer: &str| {
+        let line = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("set-cookie").then(|| value.to_owned())
+        });
+        line.map(|line| line.split(';').next().unwrap_or_default().to_owned())
+    };
+    let foreign = ["http://evil.example", "null", &format!("https://{host}"), "http://127.0.0.1:1"];
+
+    // Before the right token is spent: no wrong one, and no right one from elsewhere.
+    let wrong: String = token.chars().rev().collect();
+    for answer in [session(&wrong, &own), session("", &own), session(&token, foreign[0])] {
+        assert!(cookie_of(&answer).is_none(), "{answer}");
+    }
+    assert!(!upgrade(&host, &own, "").starts_with("HTTP/1.1 101"), "no cookie was asked for");
+
+    let answer = session(&token, &own);
+    let cookie = cookie_of(&answer).unwrap_or_else(|| panic!("the control fails: {answer}"));
+    let answer = upgrade(&host, &own, &cookie);
+    assert!(answer.starts_with("HTTP/1.1 101"), "the control fails: {answer}");
+    for origin in foreign {
+        let answer = upgrade(&host, origin, &cookie);
+        assert!(!answer.starts_with("HTTP/1.1 101"), "origin {origin} was let in: {answer}");
+        assert!(!answer.to_lowercase().contains("access-control-allow"), "{answer}");
+    }
+}

@@ -1,0 +1,99 @@
+//! A line slower than the stream: latency stays flat, the newest picture wins, nobody writes ahead.
+
+use std::time::Duration;
+
+use e2e::check::{self, must};
+use e2e::fields::Fields;
+use e2e::lab::Lab;
+use e2e::process::Ended;
+use e2e::stage::Stage;
+use e2e::trace::{self, Unit};
+
+use crate::room::{Room, child, end, peer, playing};
+
+const SOURCE: &str = "test:1280x720@30,2500,gop=1";
+const KIB_32: u64 = 32 * 1024;
+const KIB_8: u64 = 8 * 1024;
+
+struct Story {
+    published: Vec<Unit>,
+    slow: Vec<Unit>,
+    publisher: Ended,
+    slow_peer: String,
+}
+
+/// 60 s of pictures to one viewer on the line that `shape` makes.
+fn sixty_seconds(shape: impl FnOnce(&Lab, &e2e::process::Process)) -> Story {
+    let stage = Stage::new();
+    let lab = Lab::new(&["boot", "publisher", "slow"]);
+    let room = Room::open_in(&stage, &lab);
+    // Before the publisher begins, so that both count the same 60 s.
+    let slow = room.viewer("slow").ready();
+    let slow_peer = peer(&slow);
+    let publisher = room.publisher("publisher", SOURCE).args(["--seconds", "60"]).ready();
+    shape(&lab, &slow);
+    let publisher = publisher.finish(Duration::from_secs(80));
+    let _ = publisher.summary();
+    let _ = end(slow).summary();
+    Story { published: room.trace("publisher"), slow: room.trace("slow"), publisher, slow_peer }
+}
+
+fn nothing_was_written_ahead(story: &Story) {
+    let child = child(story.publisher.summary(), &story.slow_peer);
+    let (write, unsent) = (child.count("max_write"), child.count("max_unsent"));
+    assert!(write > 0 && write <= KIB_8, "a write of {write} bytes");
+    assert!(unsent < KIB_32, "written while {unsent} bytes were unsent");
+    eprintln!(
+        "reset {}, skipped {}, lost {} bytes",
+        child.count("reset"),
+        child.count("skipped"),
+        child.count("lost_bytes")
+    );
+}
+
+fn p95(units: &[&Unit]) -> f64 {
+    check::percentile(&trace::sorted(units.iter().map(|unit| unit.latency_ms())), 95.0)
+}
+
+#[test]
+fn two_megabits_for_two_and_a_half_stay_flat_for_a_minute() {
+    let story = sixty_seconds(|lab, slow| {
+        lab.host("slow").download(2_000, 25_000);
+        playing(slow);
+    });
+    nothing_was_written_ahead(&story);
+    must(trace::delivery(&story.published, &story.slow));
+    let slow: Vec<&Unit> = story.slow.iter().collect();
+    let (first, last) = check::fifths(&slow);
+    eprintln!("first fifth {first:.0} ms, last {last:.0} ms, p95 {:.0} ms", p95(&slow));
+    must(check::stays_flat(&slow));
+    assert!(p95(&slow) <= 1_200.0, "p95 is {:.0} ms", p95(&slow));
+    let part = story.slow.len() as f64 / story.published.len() as f64;
+    assert!(part >= 0.6, "only {:.0} % of the pictures came", part * 100.0);
+    // The last group may still have been on its way at the end.
+    let complete = trace::between(&story.published, &story.published, 0.0, 58.0);
+    must(check::every_group(&complete, &slow));
+}
+
+#[test]
+fn a_line_that_breaks_down_in_the_middle_becomes_flat_again() {
+    let story = sixty_seconds(|lab, slow| {
+        lab.host("slow").download(20_000, 250_000);
+        playing(slow);
+        slow.line("fifteen seconds of pictures", Duration::from_secs(30), |line| {
+            line.find("received").is_some_and(|received| received.as_u64() >= Some(450))
+        });
+        lab.host("slow").download(2_000, 25_000);
+    });
+    nothing_was_written_ahead(&story);
+    must(trace::delivery(&story.published, &story.slow));
+    let before = trace::between(&story.published, &story.slow, 0.0, 14.0);
+    assert!(before.len() >= 415, "{} pictures before the drop", before.len());
+    let after = trace::between(&story.published, &story.slow, 25.0, 60.0);
+    let (first, last) = check::fifths(&after);
+    eprintln!(
+        "seconds 25 to 60: first fifth {first:.0} ms, last {last:.0} ms, p95 {:.0} ms",
+        p95(&after)
+    );
+    must(check::stays_flat(&after));
+}

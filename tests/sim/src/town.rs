@@ -1,0 +1,589 @@
+//! Members that find each other, prove, greet, gossip, broadcast and watch: the product's room
+//! machine and everything below it, over [`Wire`]s, in virtual time.
+//!
+//! Plays what the shell performs: dialling, streams, writer and reader tasks. Checks after every
+//! step what [`World`](crate::world::World) checks, and that every clock is within its own bound.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roommate_protocol::media::cache::CacheCounts;
+use roommate_protocol::media::pull::Feed as Subscription;
+use roommate_protocol::room::proof::ProofKey;
+use roommate_protocol::room::{ConnId, Connected, Output, Route, Source as LearntFrom};
+use roommate_protocol::time::Mono;
+use roommate_protocol::trust::id::{PeerId, TrackKey};
+use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::wire::code::StreamCode;
+use roommate_protocol::wire::record::Verifier;
+
+use crate::dice::Dice;
+use crate::feed::{Feed, Moment, STREAMS_PER_FEED};
+use crate::member::{Founding, Member, Skew, address, key};
+use crate::net::Line;
+use crate::oracle;
+use crate::pipe::Arrived;
+use crate::reading::Reading;
+use crate::trace::Trace;
+use crate::viewer::Shown;
+use crate::wire::{CONTROL, Wire, Word};
+
+/// QUIC's idle timeout: so long until a dead peer's connection is down.
+const IDLE: Duration = Duration::from_secs(10);
+/// So long until nobody has answered a dial.
+const DIAL: Duration = Duration::from_secs(5);
+/// Rounds of words and pictures within one instant.
+const ROUNDS_MAX: u32 = 200;
+
+/// A room, and everybody in it.
+#[derive(Debug)]
+pub struct Town {
+    /// The time.
+    pub now: Mono,
+    /// Every start of every node, in its order.
+    pub members: Vec<Member>,
+    lines: Vec<Line>,
+    wires: Vec<Wire>,
+    seen: BTreeMap<(usize, usize), (u64, Option<CacheCounts>)>,
+    conns: u64,
+    failing: Vec<(Mono, usize, Option<PeerId>)>,
+    founding: Founding,
+    proof: ProofKey,
+    dice: Dice,
+    trace: Trace,
+}
+
+impl Town {
+    /// An empty room.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let founding = Founding::new(&mut dice);
+        let secret = RoomSecret { bytes: [3; 16], epoch: 1 };
+        let proof = ProofKey::new(founding.room(), &secret);
+        Self {
+            now: Mono::from_micros(1_000_000),
+            members: Vec::new(),
+            lines: Vec::new(),
+            wires: Vec::new(),
+            seen: BTreeMap::new(),
+            conns: 0,
+            failing: Vec::new(),
+            founding,
+            proof,
+            dice,
+            trace: Trace::from_env(),
+        }
+    }
+
+    /// Somebody new comes, over this line, and is introduced to all who are here, as a bootstrap
+    /// does it. Its number.
+    pub fn join(&mut self, line: Line, skew: Skew) -> usize {
+        let key = key(&mut self.dice);
+        self.enter(key, 1, line, skew)
+    }
+
+    /// The same node starts again, at another address.
+    pub fn restart(&mut self, member: usize) -> usize {
+        let (key, skew) = (self.members[member].key(), self.members[member].skew());
+        self.enter(key, 2, self.lines[member], skew)
+    }
+
+    fn enter(
+        &mut self,
+        key: ed25519_dalek::SigningKey,
+        starts: u64,
+        line: Line,
+        skew: Skew,
+    ) -> usize {
+        let number = self.members.len();
+        let clocks = (skew, self.now);
+        let mut member =
+            Member::start(&self.founding, (number, starts), key, clocks, &mut self.dice);
+        let (peer, here) = (member.peer, [address(number, member.peer)]);
+        for other in self.members.iter_mut().filter(|other| other.alive && other.peer != peer) {
+            let there = [address(other.number, other.peer)];
+            let (theirs, ours) = (other.now(self.now), member.now(self.now));
+            other.room.handle_found(peer, &here, LearntFrom::Registration, theirs);
+            member.room.handle_found(other.peer, &there, LearntFrom::Registration, ours);
+        }
+        self.members.push(member);
+        self.lines.push(line);
+        number
+    }
+
+    /// A member begins to broadcast.
+    pub fn publish(&mut self, member: usize, group: Duration) -> TrackKey {
+        self.members[member].publish(group, self.now, &mut self.dice)
+    }
+
+    /// A member leaves politely.
+    pub fn leave(&mut self, member: usize) {
+        let now = self.members[member].now(self.now);
+        self.members[member].room.leave(now);
+    }
+
+    /// A member is gone without a word.
+    pub fn kill(&mut self, member: usize) {
+        self.members[member].alive = false;
+        for wire in &mut self.wires {
+            let Some(end) = (0..2).find(|end| wire.ends[*end].member == member) else { continue };
+            wire.pipes.iter_mut().for_each(crate::pipe::Pipe::kill);
+            wire.ends[end].known = false;
+            wire.down_at[1 - end].get_or_insert(self.now + IDLE);
+        }
+    }
+
+    /// Everybody's machine sleeps: clocks go on, nothing else does, connections are gone.
+    pub fn sleep(&mut self, time: Duration) {
+        self.now = self.now + time;
+        for wire in &mut self.wires {
+            wire.pipes.iter_mut().for_each(crate::pipe::Pipe::kill);
+            wire.down_at = [Some(self.now), Some(self.now)];
+        }
+    }
+
+    /// Lets so much time pass.
+    ///
+    /// # Errors
+    /// The first thing that was wrong.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.now + time;
+        loop {
+            self.step().map_err(|wrong| {
+                format!("at {:.3} s: {wrong}", self.now.as_micros() as f64 / 1e6)
+            })?;
+            match self.next().filter(|next| *next <= end) {
+                Some(next) => self.now = next,
+                None => break,
+            }
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Mono> {
+        let members = self.members.iter().filter_map(Member::poll_timeout);
+        let wires = self.wires.iter().filter(|wire| !wire.is_over());
+        let wires = wires.flat_map(|wire| {
+            let feeds =
+                wire.ends.iter().flat_map(|end| end.feeds.values().map(move |feed| (end, feed)));
+            let feeds = feeds.filter_map(|(end, (_, feed))| {
+                feed.poll_timeout().map(|at| self.members[end.member].world(at))
+            });
+            wire.poll_timeout().into_iter().chain(feeds)
+        });
+        let failing = self.failing.iter().map(|(at, ..)| *at);
+        let tick = |at: Mono| Mono::from_micros(at.as_micros().div_ceil(1000) * 1000);
+        members
+            .chain(wires)
+            .chain(failing)
+            .min()
+            .map(|at| tick(at).max(self.now + Duration::from_millis(1)))
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.connections();
+        for member in self.members.iter_mut().filter(|member| member.alive) {
+            let now = member.now(self.now);
+            if member.room.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
+                member.room.handle_timeout(now);
+            }
+            member.capture(self.now);
+        }
+        for round in 0.. {
+            let performed = self.perform_all();
+            let moved = self.exchange();
+            if !performed && !moved {
+                break;
+            }
+            if round > ROUNDS_MAX {
+                return Err("something goes on for ever in one instant".to_owned());
+            }
+        }
+        self.show()?;
+        self.look()
+    }
+
+    /// Connections that are up or down now, and dials that failed.
+    fn connections(&mut self) {
+        let failed = self.failing.extract_if(.., |(at, ..)| *at <= self.now);
+        for (_, member, peer) in failed {
+            let member = &mut self.members[member];
+            let now = member.now(self.now);
+            member.room.handle_dial_failed(peer, now);
+        }
+        for number in 0..self.wires.len() {
+            let wire = &mut self.wires[number];
+            if !wire.up && wire.up_at <= self.now && !wire.is_over() {
+                wire.up = true;
+                let mut exporter = [0; 16];
+                self.dice.fill(&mut exporter);
+                for end in 0..2 {
+                    let (us, them) = (wire.ends[end].member, wire.ends[1 - end].member);
+                    let peer = self.members[them].peer;
+                    let (conn, dialled, route) = (wire.ends[end].conn, end == 0, Route::Direct);
+                    let now = self.members[us].now(self.now);
+                    let connected = Connected { conn, peer, dialled, route, exporter };
+                    self.members[us].room.handle_connected(connected, now);
+                }
+            }
+            for end in 0..2 {
+                if wire.down_at[end].is_some_and(|at| at <= self.now) {
+                    wire.down_at[end] = None;
+                    down(wire, end, &mut self.members, self.now);
+                }
+            }
+        }
+    }
+
+    fn perform_all(&mut self) -> bool {
+        let mut performed = false;
+        for number in 0..self.members.len() {
+            while self.members[number].alive
+                && let Some(output) = self.members[number].room.poll_output()
+            {
+                performed = true;
+                self.trace.note(self.now, || format!("member {number}: {}", short(&output)));
+                self.perform(number, output);
+            }
+        }
+        performed
+    }
+
+    fn perform(&mut self, number: usize, output: Output) {
+        let now = self.members[number].now(self.now);
+        match output {
+            Output::Dial { peer, addresses } => self.dial(number, peer, &addresses),
+            Output::AskLacking { track } => {
+                let cache = self.members[number].cache(&track);
+                let lacking = cache.and_then(|cache| cache.lacking());
+                self.members[number].room.handle_lacking(track, lacking, now);
+            }
+            Output::KeyframeWanted { .. } => {
+                if let Some(source) = &mut self.members[number].source {
+                    source.force_keyframe();
+                }
+            }
+            Output::Event(event) => self.members[number].hear(event, self.now),
+            Output::OpenControl { conn }
+            | Output::Send { conn, .. }
+            | Output::CloseControl { conn, .. }
+            | Output::CloseConnection { conn, .. }
+            | Output::ExpectStreams { conn, .. }
+            | Output::ForgetStreams { conn, .. }
+            | Output::StartFeed { conn, .. }
+            | Output::StopFeed { conn, .. } => self.perform_on(number, conn, output),
+        }
+    }
+
+    fn perform_on(&mut self, number: usize, conn: ConnId, output: Output) {
+        let Some((wire, end)) = self.wires.iter_mut().find_map(|wire| {
+            let end = (0..2).find(|end| wire.ends[*end].conn == conn)?;
+            Some((wire, end))
+        }) else {
+            return;
+        };
+        debug_assert_eq!(wire.ends[end].member, number, "a connection has one name a member");
+        match output {
+            Output::OpenControl { .. } => {
+                let peers = [0, 1].map(|end: usize| self.members[wire.ends[end].member].peer);
+                let mut nonce = [0; 32];
+                self.dice.fill(&mut nonce);
+                wire.open_control(&self.proof, peers, nonce);
+            }
+            Output::Send { frame, .. } => wire.say(end, &frame),
+            Output::CloseControl { .. } => wire.pipes[end].finish(CONTROL),
+            Output::CloseConnection { .. } => {
+                // What was said before still arrives.
+                let flushed = self.now + wire.pipes[end].patience() * 2;
+                wire.down_at =
+                    wire.down_at.map(|at| Some(at.map_or(flushed, |at| at.min(flushed))));
+            }
+            Output::ExpectStreams { sub, track, .. } => {
+                if let Ok(verifier) = Verifier::new(self.founding.room(), track) {
+                    wire.ends[end].expected.insert(sub, track);
+                    wire.ends[end].readings.insert(sub, Reading::new(verifier));
+                }
+            }
+            Output::ForgetStreams { sub, .. } => {
+                wire.ends[end].expected.remove(&sub);
+                wire.ends[end].readings.remove(&sub);
+            }
+            Output::StartFeed { sub, track, lacking, latency, path, .. } => {
+                let base = wire.ends[end].begun * STREAMS_PER_FEED;
+                wire.ends[end].begun += 1;
+                let subscription =
+                    Subscription { subscription: sub, track, path, latency, lacking };
+                let feed = Feed::new(subscription, base);
+                wire.ends[end].feeds.insert(sub, (track, feed));
+            }
+            Output::StopFeed { sub, code, .. } => {
+                if let Some((_, mut feed)) = wire.ends[end].feeds.remove(&sub) {
+                    feed.cancel(&mut wire.pipes[end], code);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn dial(
+        &mut self,
+        number: usize,
+        peer: Option<PeerId>,
+        addresses: &[roommate_protocol::address::Address],
+    ) {
+        let there = |member: &&Member| {
+            let here = address(member.number, member.peer);
+            member.alive && addresses.iter().any(|address| address.host == here.host)
+        };
+        match self.members.iter().find(there).map(|member| member.number) {
+            Some(other) if peer.is_none_or(|peer| peer == self.members[other].peer) => {
+                self.conns += 2;
+                let ends = ((number, ConnId(self.conns)), (other, ConnId(self.conns + 1)));
+                let line = both(self.lines[number], self.lines[other]);
+                self.wires.push(Wire::dial(ends, line, &mut self.dice, self.now));
+            }
+            _ => self.failing.push((self.now + DIAL, number, peer)),
+        }
+    }
+
+    /// Moves bytes along every wire once; whether anything moved.
+    fn exchange(&mut self) -> bool {
+        let mut moved = false;
+        for number in 0..self.wires.len() {
+            if !self.wires[number].up || self.wires[number].is_over() {
+                continue;
+            }
+            for from in 0..2 {
+                for (stream, arrived) in self.wires[number].pipes[from].advance(self.now) {
+                    moved = true;
+                    if stream == CONTROL {
+                        self.control(number, 1 - from, &arrived);
+                    } else {
+                        self.pictures(number, 1 - from, stream, arrived);
+                    }
+                }
+                moved |= self.feed(number, from);
+            }
+        }
+        moved
+    }
+
+    fn control(&mut self, number: usize, end: usize, arrived: &Arrived) {
+        let wire = &mut self.wires[number];
+        let peers = [0, 1].map(|end: usize| self.members[wire.ends[end].member].peer);
+        let mut nonce = [0; 32];
+        self.dice.fill(&mut nonce);
+        let words = wire.hear(end, arrived, &self.proof, (peers, nonce));
+        let (member, conn) = (&mut self.members[wire.ends[end].member], wire.ends[end].conn);
+        let now = member.now(self.now);
+        for word in words {
+            match word {
+                Word::Up => member.room.handle_control_up(conn, now),
+                Word::Broken => member.room.handle_control_failed(conn, now),
+                Word::Frame(frame) => {
+                    if let Err(why) = member.room.handle_frame(conn, &frame, now, now) {
+                        self.trace.note(self.now, || format!("member {}: {why}", member.number));
+                    }
+                }
+            }
+        }
+    }
+
+    fn pictures(
+        &mut self,
+        number: usize,
+        end: usize,
+        stream: roommate_protocol::media::pull::StreamNumber,
+        arrived: Arrived,
+    ) {
+        let wire = &mut self.wires[number];
+        let here = &mut wire.ends[end];
+        let (sub, arrived) = match arrived {
+            Arrived::Bytes(bytes) => match here.name(stream, bytes) {
+                Some((sub, bytes)) => (sub, Arrived::Bytes(bytes)),
+                None => return,
+            },
+            other => match here.named(stream) {
+                Some(sub) => (sub, other),
+                None => return,
+            },
+        };
+        let member = &mut self.members[here.member];
+        let now = member.now(self.now);
+        let track = here.expected.get(&sub).copied();
+        let viewer = track.and_then(|track| member.watching.get_mut(&track));
+        let (Some(reading), Some(viewer)) = (here.readings.get_mut(&sub), viewer) else {
+            wire.pipes[1 - end].stop(stream, self.now);
+            return;
+        };
+        let code = reading.handle((stream, arrived), &mut viewer.cache, (now.mono, None));
+        if let Some(code) = code {
+            wire.pipes[1 - end].stop(stream, self.now);
+            if code == StreamCode::Violation {
+                member.room.handle_parent_misbehaved(here.conn, sub, now);
+            }
+        }
+    }
+
+    fn feed(&mut self, number: usize, end: usize) -> bool {
+        let wire = &mut self.wires[number];
+        let stopped = wire.pipes[end].take_stopped();
+        let member = &self.members[wire.ends[end].member];
+        let local = member.now(self.now).mono;
+        let tracks = wire.ends[end].feeds.values().next().map(|(track, _)| *track);
+        let counts = tracks.and_then(|track| member.cache(&track)).map(|cache| cache.counts());
+        let sees = (wire.pipes[end].stirs() + u64::from(wire.ends[end].begun), counts);
+        let due = |(_, feed): &(TrackKey, Feed)| feed.poll_timeout().is_some_and(|at| at <= local);
+        let any_due = wire.ends[end].feeds.values().any(due);
+        if self.seen.get(&(number, end)) == Some(&sees) && !any_due && stopped.is_empty() {
+            return false;
+        }
+        self.seen.insert((number, end), sees);
+        let mut moved = false;
+        for (track, feed) in wire.ends[end].feeds.values_mut() {
+            for stream in &stopped {
+                feed.handle_stopped(*stream, &mut wire.pipes[end]);
+            }
+            let Some(cache) = member.cache(track) else { continue };
+            let moment = Moment { world: self.now, local, fault: None };
+            moved |= feed.run(cache, &mut wire.pipes[end], &mut self.dice, moment);
+        }
+        moved
+    }
+
+    fn show(&mut self) -> Result<(), String> {
+        for number in 0..self.members.len() {
+            let local = self.members[number].now(self.now).mono;
+            let mut watching = std::mem::take(&mut self.members[number].watching);
+            for (track, viewer) in &mut watching {
+                for unit in viewer.pull(local) {
+                    self.check(number, track, unit.seq, &unit.access_unit())?;
+                    let (seq, group) = (unit.seq, unit.group);
+                    let captured = self.captured(track, unit.access_unit().captured_us);
+                    let ready = self.members[number].world(unit.ready_at);
+                    let next = Shown { seq, group, captured, ready };
+                    oracle::follows(number, viewer.shown.last(), &next)?;
+                    viewer.shown.push(next);
+                }
+            }
+            self.members[number].watching = watching;
+        }
+        Ok(())
+    }
+
+    /// The source of a track, of whichever start of its node.
+    #[must_use]
+    pub fn source(&self, track: &TrackKey) -> Option<(&Member, &crate::source::Source)> {
+        self.members.iter().find_map(|member| {
+            member.source.as_ref().filter(|s| s.track() == *track).map(|source| (member, source))
+        })
+    }
+
+    fn check(
+        &self,
+        number: usize,
+        track: &TrackKey,
+        seq: u64,
+        shown: &roommate_protocol::media::track::AccessUnit,
+    ) -> Result<(), String> {
+        let original = self.source(track).and_then(|(_, source)| source.originals.get(&seq));
+        if original == Some(shown) {
+            return Ok(());
+        }
+        Err(format!("member {number} shows {seq} as it was never published"))
+    }
+
+    /// A time of a broadcast's clock by the world's.
+    fn captured(&self, track: &TrackKey, captured_us: i64) -> Mono {
+        let Some((member, _)) = self.source(track) else { return Mono::default() };
+        let Some(clock) = member.room.clock(track.publisher, track.broadcast) else {
+            return Mono::default();
+        };
+        let local = u64::try_from(captured_us - clock.offset_us).unwrap_or_default();
+        member.world(Mono::from_micros(local))
+    }
+
+    fn look(&self) -> Result<(), String> {
+        for wire in &self.wires {
+            for (end, other) in [(0, 1), (1, 0)] {
+                for (_, feed) in wire.ends[end].feeds.values() {
+                    oracle::writer_keeps_bounds(feed, wire.ends[other].member)?;
+                }
+            }
+        }
+        for member in self.members.iter().filter(|member| member.alive) {
+            for (track, viewer) in &member.watching {
+                oracle::cache_is_bounded(&format!("member {}", member.number), &viewer.cache)?;
+                self.clock_is_right(member, track)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a member's idea of a broadcast's clock is within the bound that it tells.
+    fn clock_is_right(&self, member: &Member, track: &TrackKey) -> Result<(), String> {
+        let Some(view) = member.room.clock(track.publisher, track.broadcast) else { return Ok(()) };
+        let Some((publisher, _)) = self.source(track).filter(|(member, _)| member.alive) else {
+            return Ok(());
+        };
+        let Some(truth) = publisher.room.clock(track.publisher, track.broadcast) else {
+            return Ok(());
+        };
+        let truth = truth.at(publisher.now(self.now).mono);
+        let off = (view.at(member.now(self.now).mono) - truth).unsigned_abs();
+        if off <= view.error_us {
+            return Ok(());
+        }
+        let number = member.number;
+        Err(format!(
+            "member {number}: its clock is {off} µs off, the bound is {} µs",
+            view.error_us
+        ))
+    }
+}
+
+/// Tells one end that its connection is gone.
+fn down(wire: &mut Wire, end: usize, members: &mut [Member], world: Mono) {
+    let here = &mut wire.ends[end];
+    if !std::mem::replace(&mut here.known, false) {
+        return;
+    }
+    let member = &mut members[here.member];
+    let now = member.now(world);
+    here.feeds.clear();
+    for (sub, mut reading) in std::mem::take(&mut here.readings) {
+        let track = here.expected.get(&sub);
+        if let Some(viewer) = track.and_then(|track| member.watching.get_mut(track)) {
+            reading.lose(&mut viewer.cache, now.mono);
+        }
+    }
+    here.expected.clear();
+    if member.alive {
+        member.room.handle_disconnected(here.conn, now);
+    }
+}
+
+/// A line that is made of two.
+fn both(a: Line, b: Line) -> Line {
+    let slower = if a.rate.unwrap_or(u64::MAX) <= b.rate.unwrap_or(u64::MAX) { a } else { b };
+    Line {
+        delay: a.delay + b.delay,
+        jitter: a.jitter + b.jitter,
+        loss_ppm: a.loss_ppm + b.loss_ppm,
+        reorder_ppm: a.reorder_ppm + b.reorder_ppm,
+        rate: slower.rate,
+        queue_bytes: slower.queue_bytes,
+    }
+}
+
+fn short(output: &Output) -> String {
+    match output {
+        Output::Send { conn, frame } => {
+            let kind = frame.get(4..6).map_or(0, |kind| u16::from_be_bytes([kind[0], kind[1]]));
+            format!("sends type {kind}, {} bytes, on {}", frame.len(), conn.0)
+        }
+        other => format!("{other:?}"),
+    }
+}
