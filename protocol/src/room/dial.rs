@@ -39,6 +39,7 @@ struct Target {
     dialling_since: Option<Mono>,
     failures: u32,
     not_before: Mono,
+    lot: u64,
 }
 
 /// The address book and its clockwork.
@@ -92,8 +93,12 @@ impl Dialler {
         }
         let waits = peer < self.me && matches!(source, Source::Registration | Source::Roster);
         let not_before = if waits { now + LARGER_WAITS } else { now };
-        let target =
-            self.targets.entry(peer).or_insert_with(|| Target { not_before, ..Target::default() });
+        let lot = self.rng.next_u64();
+        let target = self.targets.entry(peer).or_insert_with(|| Target {
+            not_before,
+            lot,
+            ..Target::default()
+        });
         let before = target.addresses.len();
         for address in allowed {
             target.learn(address, source);
@@ -142,11 +147,9 @@ impl Dialler {
     /// [`Self::hurry`] for everybody.
     pub(super) fn hurry_all(&mut self, now: Mono) {
         for target in self.targets.values_mut().chain([&mut self.nameless]) {
-            *target = Target {
-                not_before: now,
-                addresses: std::mem::take(&mut target.addresses),
-                ..Target::default()
-            };
+            target.failures = 0;
+            target.dialling_since = None;
+            target.not_before = now;
         }
     }
 
@@ -157,9 +160,9 @@ impl Dialler {
         }
     }
 
-    /// Everybody of whom an address is known.
-    pub(super) fn known(&self) -> impl Iterator<Item = &PeerId> {
-        self.targets.keys()
+    /// Everybody of whom an address is known, with the lot that was drawn for each.
+    pub(super) fn known(&self) -> BTreeMap<PeerId, u64> {
+        self.targets.iter().map(|(peer, target)| (*peer, target.lot)).collect()
     }
 
     /// What to dial now, of those that `wanted` says; `alone` is whether we reach nobody, so that the

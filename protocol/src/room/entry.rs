@@ -46,16 +46,18 @@ impl OwnEntry {
         self.addresses = addresses;
     }
 
-    fn due(&self) -> Mono {
+    /// The first one is signed for the first neighbour, who is in it then, as are our addresses.
+    fn due(&self) -> Option<Mono> {
         match self.signed {
-            None => Mono::default(),
-            Some(_) if self.changed => self.signed_at + CHANGE_MIN,
-            Some(_) => self.signed_at + RENEW,
+            None if self.neighbours.is_empty() => None,
+            None => Some(Mono::default()),
+            Some(_) if self.changed => Some(self.signed_at + CHANGE_MIN),
+            Some(_) => Some(self.signed_at + RENEW),
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Deadline {
-        (self.due(), Why("our roster entry"))
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        self.due().map(|at| (at, Why("our roster entry")))
     }
 }
 
@@ -65,7 +67,7 @@ impl Room {
             self.pairs.keys().take(NEIGHBOURS_MAX).map(ShortId::from).collect();
         self.own.changed |= neighbours != self.own.neighbours;
         self.own.neighbours = neighbours;
-        if now.mono < self.own.due() {
+        if self.own.due().is_none_or(|due| now.mono < due) {
             return;
         }
         self.own.version += 1;

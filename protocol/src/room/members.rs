@@ -35,10 +35,30 @@ impl Room {
                 }
             }
         }
-        if !news.is_empty() {
-            self.flood(&Roster { entries: news }, from);
-        }
+        self.pass_on(news, from);
         result
+    }
+
+    /// Passes entries on, save to those who are their subjects' own neighbours and have them from
+    /// there.
+    fn pass_on(&mut self, news: Vec<(PeerId, Signed)>, from: Option<PeerId>) {
+        let others: Vec<(PeerId, ConnId)> = self
+            .pairs
+            .iter()
+            .filter(|(peer, _)| Some(**peer) != from)
+            .map(|(peer, pair)| (*peer, pair.current))
+            .collect();
+        for (peer, conn) in others {
+            let lacks = |(subject, _): &&(PeerId, Signed)| {
+                let member = self.roster.get(subject);
+                *subject != peer && member.is_some_and(|member| !member.is_neighbour(&peer))
+            };
+            let entries: Vec<Signed> =
+                news.iter().filter(lacks).map(|(_, signed)| signed.clone()).collect();
+            if !entries.is_empty() {
+                self.send(conn, &Roster { entries });
+            }
+        }
     }
 
     /// The entry, if it is news.
@@ -47,7 +67,7 @@ impl Room {
         conn: ConnId,
         signed: Signed,
         now: Now,
-    ) -> Result<Option<Signed>, Violation> {
+    ) -> Result<Option<(PeerId, Signed)>, Violation> {
         let known = signer(&signed).and_then(|peer| self.roster.get(&peer));
         if known.is_some_and(|member| member.signed == signed) {
             return Ok(None);
@@ -80,7 +100,7 @@ impl Room {
         if taken.is_news() {
             self.dialler.handle_found(peer, &addresses, Source::Roster, now.mono);
         }
-        Ok(taken.is_news().then_some(signed))
+        Ok(taken.is_news().then_some((peer, signed)))
     }
 
     /// An entry with our own name.

@@ -9,7 +9,7 @@
 //! hangs on each of them. Hostile frames end in a [`Violation`]: that connection closes, and nobody
 //! else is hurt.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -101,6 +101,8 @@ pub struct Room {
     losing: BTreeMap<PeerId, Mono>,
     shape: Shape,
     dialler: Dialler,
+    /// Whom to dial, as policies last saw it.
+    wanted: BTreeSet<PeerId>,
     broadcasts: Broadcasts,
     publishing: Publishing,
     children: Children,
@@ -146,6 +148,7 @@ impl Room {
             losing: BTreeMap::new(),
             shape: Shape::default(),
             dialler: Dialler::new(me, config.dialling, &config.hints, dial_seed),
+            wanted: BTreeSet::new(),
             broadcasts: Broadcasts::default(),
             publishing: Publishing::default(),
             children: Children::default(),

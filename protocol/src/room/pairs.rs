@@ -192,9 +192,11 @@ impl Room {
         let (Some(since), current) = (pair.rivals_since, pair.current) else { return };
         let rivals = self.rivals(peer, now.mono);
         let waited = now.mono.since(since);
-        let all_prompt = rivals.iter().all(|rival| rival.prompt);
+        // What is known to be silent need not be waited for again.
+        let answered = |rival: &Rival| rival.prompt || (pair.silent && rival.conn == current);
+        let all_answered = rivals.iter().all(answered);
         let Some(best) = duplicate::best(rivals.iter().copied()) else { return };
-        if !all_prompt && waited < ANSWER_MAX {
+        if !all_answered && waited < ANSWER_MAX {
             return;
         }
         if best != current {

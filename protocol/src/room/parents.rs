@@ -23,6 +23,9 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest wait.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// A parent whose streams broke a rule is not asked again for so long.
+const MISBEHAVED: Duration = Duration::from_secs(10);
+
 /// One track that we want.
 #[derive(Clone, Debug)]
 pub(super) struct Sub {
@@ -146,8 +149,13 @@ impl Room {
     /// The streams of this subscription broke a rule: its feeder is no member to deal with.
     pub fn handle_parent_misbehaved(&mut self, conn: ConnId, sub: SubscriptionId, now: Now) {
         self.notice(now);
-        if self.parents.named(conn, sub).is_some() {
+        if let Some((track, _)) = self.parents.named(conn, sub) {
             self.punish(conn, now);
+            for (other, known) in &mut self.parents.subs {
+                if other.publisher == track.publisher {
+                    known.state = State::Wanted { at: now.mono + MISBEHAVED };
+                }
+            }
         }
         self.settle(now);
     }

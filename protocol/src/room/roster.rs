@@ -95,6 +95,7 @@ impl Taken {
 pub(super) struct Roster {
     members: BTreeMap<PeerId, Member>,
     graves: BTreeMap<PeerId, Grave>,
+    look: gone::Look,
 }
 
 impl Roster {
@@ -168,6 +169,7 @@ impl Roster {
         // A higher version refutes.
         member.claims.retain(|_, claim| claim.version >= entry.version);
         self.members.insert(peer, member);
+        self.look.changed = true;
         taken
     }
 
@@ -193,6 +195,7 @@ impl Roster {
         }
         let claim = Claim { incarnation: note.incarnation, version: note.version };
         member.claims.insert(reporter, claim);
+        self.look.changed = true;
         true
     }
 
@@ -216,6 +219,7 @@ impl Roster {
             return false;
         }
         self.members.remove(&peer);
+        self.look.changed = true;
         self.bury(peer, Grave { incarnation, version, goodbye: Some(signed), until: now + FORGET });
         was
     }
@@ -246,6 +250,7 @@ impl Roster {
         }
         for (peer, _) in &gone {
             if let Some(member) = self.members.remove(peer) {
+                self.look.changed = true;
                 let (incarnation, version) = (member.incarnation, member.version);
                 let until = now.mono + FORGET;
                 self.bury(*peer, Grave { incarnation, version, goodbye: None, until });

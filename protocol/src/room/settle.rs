@@ -33,12 +33,12 @@ impl Room {
         let later = |deadline: &Deadline| deadline.0 > self.settled;
         let conns = self.conns.values().filter_map(|conn| conn.poll_timeout()).filter(later);
         let losing = self.losing.values().min().map(|at| (*at, Why("a member is lost")));
-        let wanted = self.wanted();
+        let wanted = &self.wanted;
         let others = [
             losing,
             self.pairs_timeout(),
             self.roster.poll_timeout(&self.linked(), self.seen),
-            Some(self.own.poll_timeout()),
+            self.own.poll_timeout(),
             self.broadcasts.poll_timeout(),
             self.parents.poll_timeout(|track| self.may_ask(track)),
             self.publishing.poll_timeout(),
@@ -113,7 +113,7 @@ impl Room {
                 accepted.push((since, *peer));
             }
         }
-        for peer in topology::crowded(&accepted, &needed) {
+        for peer in topology::crowded(&accepted, &needed, now.mono) {
             let others = self.roster.iter().map(|(other, _)| other).filter(|other| **other != peer);
             let hint = topology::hint(&self.lots, others, CANDIDATES_MAX);
             if let Some(current) = self.pairs.get(&peer).map(|pair| pair.current) {
@@ -125,8 +125,9 @@ impl Room {
     }
 
     fn tick_dials(&mut self, now: Now) {
-        let (wanted, alone) = (self.wanted(), self.is_alone());
-        let roster = &self.roster;
+        let alone = self.is_alone();
+        self.wanted = self.wish();
+        let (wanted, roster) = (&self.wanted, &self.roster);
         let dials = self.dialler.poll(
             now.mono,
             alone,
@@ -137,24 +138,24 @@ impl Room {
     }
 
     /// Whom to dial, if it is time.
-    fn wanted(&self) -> BTreeSet<PeerId> {
+    fn wish(&self) -> BTreeSet<PeerId> {
         let connecting: BTreeSet<PeerId> = self
             .conns
             .values()
             .filter(|conn| conn.is_connecting(self.settled))
             .map(|conn| conn.peer)
             .collect();
-        let known: BTreeSet<PeerId> = self.dialler.known().copied().collect();
+        let known = self.dialler.known();
         let linked = |peer: &PeerId| self.pairs.get(peer).is_some_and(|pair| !pair.silent);
         let chosen = match self.shape {
-            Shape::Mesh => known,
+            Shape::Mesh => known.into_keys().collect(),
             Shape::Chosen => {
                 let had = |(peer, pair): (&PeerId, &super::Pair)| {
                     let conn = self.conns.get(&pair.current)?;
                     conn.dialled.then_some(*peer)
                 };
                 let had: BTreeSet<PeerId> = self.pairs.iter().filter_map(had).collect();
-                topology::choose(&self.lots, &self.needed(), &had, &known)
+                topology::choose(&self.needed(), &had, &known)
             }
         };
         chosen.into_iter().filter(|peer| !linked(peer) && !connecting.contains(peer)).collect()

@@ -1,7 +1,8 @@
 //! To whom a member keeps a control stream: to everybody in a small room, to sixteen of its own
 //! choice in a larger one. Who is reached how, and when, is `dial`'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -16,6 +17,9 @@ pub(super) const CHOSEN_MEMBERS_MIN: usize = 20;
 pub(super) const OWN_STREAMS_MAX: usize = 16;
 /// Streams that others chose.
 pub(super) const ACCEPTED_STREAMS_MAX: usize = 32;
+
+/// So long an accepted stream is not one too many: its peer may be about to subscribe.
+const NEWCOMER: Duration = Duration::from_secs(5);
 
 /// How the room is knit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,16 +42,19 @@ impl Shape {
     }
 }
 
-/// The streams to have of one's own choice: whom we need, whom we have, then at random.
+/// The streams to have of one's own choice: whom we need, whom we have, then by the lots that were
+/// drawn for `members`.
 pub(super) fn choose(
-    seed: &[u8; 32],
     needed: &BTreeSet<PeerId>,
     had: &BTreeSet<PeerId>,
-    members: &BTreeSet<PeerId>,
+    members: &BTreeMap<PeerId, u64>,
 ) -> BTreeSet<PeerId> {
-    let mut order: Vec<&PeerId> = members.iter().collect();
-    order.sort_by_cached_key(|peer| (!needed.contains(peer), !had.contains(peer), lot(seed, peer)));
-    order.into_iter().take(OWN_STREAMS_MAX.max(needed.len())).copied().collect()
+    let rank =
+        |(peer, lot): (&PeerId, &u64)| (!needed.contains(peer), !had.contains(peer), *lot, *peer);
+    let mut order: Vec<_> = members.iter().map(rank).collect();
+    order.sort_unstable();
+    let count = OWN_STREAMS_MAX.max(needed.len());
+    order.into_iter().take(count).map(|(.., peer)| peer).collect()
 }
 
 /// Members to name to somebody who is sent away, at random.
@@ -61,11 +68,18 @@ pub(super) fn hint<'a>(
     order.into_iter().take(count).copied().collect()
 }
 
-/// Which accepted streams are one too many: the oldest that nobody needs. `accepted` are those that
-/// others chose, with the time since when.
-pub(super) fn crowded(accepted: &[(Mono, PeerId)], needed: &BTreeSet<PeerId>) -> Vec<PeerId> {
+/// Which accepted streams are one too many: the oldest that nobody needs, and none so new that its
+/// peer could not yet say what it came for. `accepted` are those that others chose, with the time
+/// since when.
+pub(super) fn crowded(
+    accepted: &[(Mono, PeerId)],
+    needed: &BTreeSet<PeerId>,
+    now: Mono,
+) -> Vec<PeerId> {
     let over = accepted.len().saturating_sub(ACCEPTED_STREAMS_MAX);
-    let mut random: Vec<_> = accepted.iter().filter(|(_, peer)| !needed.contains(peer)).collect();
+    let random =
+        |(since, peer): &&(Mono, PeerId)| !needed.contains(peer) && now.since(*since) >= NEWCOMER;
+    let mut random: Vec<_> = accepted.iter().filter(random).collect();
     random.sort();
     random.into_iter().take(over).map(|(_, peer)| *peer).collect()
 }
@@ -102,19 +116,25 @@ mod tests {
     #[test]
     fn whom_we_need_and_whom_we_have_come_first() {
         let (needed, had) = (peers(90..93), peers(50..55));
-        let chosen = choose(&[1; 32], &needed, &had, &peers(0..100));
+        let lots = |factor: u64| -> BTreeMap<PeerId, u64> {
+            let lot = |peer: &PeerId| u64::from(peer.0[0]).wrapping_mul(factor) % 101;
+            peers(0..100).into_iter().map(|peer| (peer, lot(&peer))).collect()
+        };
+        let chosen = choose(&needed, &had, &lots(7));
         assert_eq!(chosen.len(), OWN_STREAMS_MAX);
         assert!(needed.is_subset(&chosen) && had.is_subset(&chosen));
-        assert_ne!(chosen, choose(&[2; 32], &needed, &had, &peers(0..100)), "others draw others");
-        assert_eq!(choose(&[1; 32], &peers(0..40), &had, &peers(0..100)), peers(0..40));
+        assert_ne!(chosen, choose(&needed, &had, &lots(31)), "others draw others");
+        assert_eq!(choose(&peers(0..40), &had, &lots(7)), peers(0..40));
     }
 
     #[test]
     fn the_oldest_random_stream_goes_and_never_a_needed_one() {
+        let at = |secs: u64| Mono::from_micros(secs * 1_000_000);
         let accepted: Vec<_> =
             (0..34_u8).map(|n| (Mono::from_micros(n.into()), PeerId([n; 32]))).collect();
-        assert_eq!(crowded(&accepted, &peers(0..2)), [PeerId([2; 32]), PeerId([3; 32])]);
-        assert_eq!(crowded(&accepted, &peers(0..34)), []);
-        assert_eq!(crowded(&accepted[..32], &peers(0..0)), []);
+        assert_eq!(crowded(&accepted, &peers(0..2), at(9)), [PeerId([2; 32]), PeerId([3; 32])]);
+        assert_eq!(crowded(&accepted, &peers(0..34), at(9)), []);
+        assert_eq!(crowded(&accepted[..32], &peers(0..0), at(9)), []);
+        assert_eq!(crowded(&accepted, &peers(0..2), at(4)), [], "they have only just come");
     }
 }

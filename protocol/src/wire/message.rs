@@ -290,6 +290,16 @@ macro_rules! messages {
         }
 
         impl Incoming {
+            /// The message as a frame, its length in front.
+            ///
+            /// # Errors
+            /// [`super::codec::EncodeError`] where it is longer than a frame may be.
+            pub fn encode(&self) -> Result<Bytes, super::codec::EncodeError> {
+                match self {
+                    $(Self::$name(message) => encode(message),)*
+                }
+            }
+
             /// Reads a frame's content (type and body); `None` for a type that this version does
             /// not know.
             ///
@@ -339,3 +349,6 @@ messages! {
     49 Pong;
     50 Clock;
 }
+
+#[cfg(test)]
+mod tests;

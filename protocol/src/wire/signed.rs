@@ -254,3 +254,6 @@ fn chain(fields: &mut Fields<'_>) -> Option<Vec<u8>> {
     let chain = fields.bytes(length)?;
     (length <= CHAIN_BYTES_MAX).then(|| chain.to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,26 @@ use crate::time::Mono;
 use crate::trust::id::PeerId;
 use crate::wire::signed::ShortId;
 
+/// When there was reason to look last. In a large room looking costs too much for every frame.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Entries or claims have changed since.
+    pub(super) changed: bool,
+    linked: BTreeSet<PeerId>,
+}
+
 impl Roster {
+    /// Whether anything could come out otherwise than the last time.
+    fn look_again(&mut self, linked: &BTreeSet<PeerId>, now: Mono) -> bool {
+        let is_due = |since: Mono| now.since(since) >= ALONE_MAX;
+        let due = self.members.values().any(|member| member.alone_since.is_some_and(is_due));
+        let again = self.look.changed || due || self.look.linked != *linked;
+        if again {
+            self.look = Look { changed: false, linked: linked.clone() };
+        }
+        again
+    }
+
     /// Who is lost, of those to whom we hold no stream. Starts and stops their clocks.
     pub(super) fn lost(
         &mut self,
@@ -18,7 +37,7 @@ impl Roster {
         linked: &BTreeSet<PeerId>,
         now: Mono,
     ) -> BTreeSet<PeerId> {
-        if self.members.keys().all(|peer| linked.contains(peer)) {
+        if !self.look_again(linked, now) {
             return BTreeSet::new();
         }
         let shorts: BTreeMap<ShortId, PeerId> =
@@ -71,6 +90,11 @@ impl Roster {
 }
 
 impl Member {
+    /// Whether its entry names `other` as a neighbour.
+    pub(in crate::room) fn is_neighbour(&self, other: &PeerId) -> bool {
+        self.neighbours.contains(&ShortId::from(other))
+    }
+
     fn is_lost_by(&self, other: &PeerId) -> bool {
         self.claims.get(other).is_some_and(|claim| {
             claim.incarnation == self.incarnation && claim.version >= self.version

@@ -1,0 +1,13 @@
+//! Rooms of a few machines wired to each other in memory: what members see of each other, told as
+//! short stories. Time is the world's; nothing waits.
+
+mod admission;
+mod broadcasts;
+mod clocks;
+mod crowd;
+mod golden;
+mod hostile;
+mod joining;
+mod pairs;
+mod stranger;
+mod world;
