@@ -4,5 +4,6 @@
 mod faults;
 mod feed;
 mod net;
+mod quic;
 mod reading;
 mod world;
