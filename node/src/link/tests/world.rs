@@ -95,7 +95,7 @@ pub(super) struct World {
     /// When each access unit was appended here.
     pub(super) appended: Vec<Mono>,
     carrier: JoinHandle<()>,
-    accepting: JoinHandle<u64>,
+    pub(super) accepting: JoinHandle<u64>,
 }
 
 impl World {
