@@ -74,6 +74,8 @@ struct State {
     finished: Vec<u64>,
     /// The streams whose bytes left, in order, and whether a newer one's were waiting then.
     left: Vec<(u64, bool)>,
+    /// The most by which the counters said too much unsent, and too little.
+    misjudged: (u64, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +104,7 @@ impl Net {
             resets: Vec::new(),
             finished: Vec::new(),
             left: Vec::new(),
+            misjudged: (0, 0),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -127,6 +130,10 @@ impl Net {
         if state.frozen {
             return;
         }
+        let held: u64 = state.streams.values().map(|stream| stream.buffer.len() as u64).sum();
+        let unsent = state.written.saturating_sub(state.sent);
+        state.misjudged.0 = state.misjudged.0.max(unsent.saturating_sub(held));
+        state.misjudged.1 = state.misjudged.1.max(held.saturating_sub(unsent));
         let mut budget = self.quality.bytes_per_ms;
         while budget > 0 {
             let urgent = |(number, stream): &(&u64, &mut Stream)| {
@@ -198,6 +205,10 @@ impl Net {
 
     pub(super) fn left(&self) -> Vec<(u64, bool)> {
         self.lock().left.clone()
+    }
+
+    pub(super) fn misjudged(&self) -> (u64, u64) {
+        self.lock().misjudged
     }
 
     pub(super) fn written(&self) -> u64 {

@@ -142,6 +142,22 @@ impl World {
         }
     }
 
+    /// A second feed on the same connection.
+    pub(super) fn another_writer(&self) -> Arc<FeedStats> {
+        let stats = Arc::new(FeedStats::default());
+        let task = FeedTask {
+            feed: Feed { subscription: SubscriptionId(6), ..feed(None) },
+            track: self.ours.clone(),
+            until: None,
+            cancel: self.cancel.clone(),
+            stats: stats.clone(),
+            keyframe_wanted: mpsc::channel(1).0,
+        };
+        let net = self.net.clone();
+        tokio::spawn(write_feed(task, net.clone(), net.clone(), net));
+        stats
+    }
+
     /// Publishes `count` access units, 33 ms apart.
     pub(super) async fn publish(&mut self, count: u64) {
         for _ in 0..count {
