@@ -3,6 +3,7 @@
 
 mod faults;
 mod feed;
+mod hand;
 mod net;
 mod quic;
 mod reading;

@@ -15,9 +15,8 @@ use roommate_protocol::wire::code::StreamCode;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::link::sink::{
-    GateView, MediaSink, MediaSource, RecvError, RecvHalf, SendHalf, SinkError, Time,
-};
+use super::hand::{Arrival, FakeRecv};
+use crate::link::sink::{GateView, MediaSink, MediaSource, RecvError, SendHalf, SinkError, Time};
 
 /// Faults that a test plants to see itself fail.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,13 +49,6 @@ struct Stream {
     waker: Option<Waker>,
     stopped: Option<u64>,
     out: mpsc::UnboundedSender<Arrival>,
-}
-
-#[derive(Debug)]
-enum Arrival {
-    Data(Bytes),
-    Fin,
-    Reset(StreamCode),
 }
 
 #[derive(Debug)]
@@ -370,59 +362,6 @@ impl Time for Net {
     fn now(&self) -> Now {
         let micros = self.start.elapsed().as_micros() as u64;
         Now { mono: Mono::from_micros(micros), wall: Wall::from_micros(micros as i64) }
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct FakeRecv {
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-}
-
-/// The far end of a [`FakeRecv`] made by hand.
-#[derive(Debug)]
-pub(super) struct Hand(mpsc::UnboundedSender<Arrival>);
-
-impl FakeRecv {
-    pub(super) fn by_hand() -> (Hand, Self) {
-        let (out, arrivals) = mpsc::unbounded_channel();
-        (Hand(out), Self { arrivals })
-    }
-}
-
-impl Hand {
-    pub(super) fn send(&self, bytes: &[u8]) {
-        self.0.send(Arrival::Data(Bytes::copy_from_slice(bytes))).unwrap();
-    }
-
-    pub(super) fn finish(&self) {
-        self.0.send(Arrival::Fin).unwrap();
-    }
-
-    pub(super) fn reset(&self, code: StreamCode) {
-        self.0.send(Arrival::Reset(code)).unwrap();
-    }
-
-    /// Whether the reader still holds its end.
-    pub(super) fn is_read(&self) -> bool {
-        !self.0.is_closed()
-    }
-}
-
-impl RecvHalf for FakeRecv {
-    async fn read(&mut self, batch: &mut Vec<Bytes>) -> Result<bool, RecvError> {
-        match self.arrivals.recv().await {
-            Some(Arrival::Data(data)) => {
-                batch.push(data);
-                Ok(true)
-            }
-            Some(Arrival::Fin) => Ok(false),
-            Some(Arrival::Reset(code)) => Err(RecvError::Reset(code.code().into())),
-            None => Err(RecvError::Closed),
-        }
-    }
-
-    fn stop(&mut self, _: StreamCode) {
-        self.arrivals.close();
     }
 }
 
