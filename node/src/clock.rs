@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roommate_protocol::time::{Mono, Now, Wall};
 
-/// Names the test hook: microseconds, signed, added to every reading of the time of day.
+/// Names the test hook: milliseconds, signed, added to every reading of the time of day.
 ///
 /// A node that runs with it believes in another time of day than its neighbours, as a machine with
 /// a wrong clock does. Its steady clock is untouched.
-pub const WALL_OFFSET_ENV: &str = "ROOMMATE_TEST_WALL_OFFSET_US";
+pub const WALL_OFFSET_ENV: &str = "ROOMMATE_TEST_WALL_OFFSET_MS";
 
 /// The node's two clocks. Cheap to copy; a reading is two system calls without a switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,9 +37,10 @@ impl Clock {
     pub fn from_env() -> Result<Self, BadWallOffset> {
         match std::env::var(WALL_OFFSET_ENV) {
             Err(_) => Ok(Self::new()),
-            Ok(text) => {
-                text.trim().parse().map(Self::with_wall_offset).map_err(|_| BadWallOffset(text))
-            }
+            Ok(text) => match text.trim().parse::<i64>() {
+                Ok(millis) => Ok(Self::with_wall_offset(millis.saturating_mul(1_000))),
+                Err(_) => Err(BadWallOffset(text)),
+            },
         }
     }
 
@@ -65,7 +66,7 @@ impl Clock {
 
 /// The environment names a shift of the time of day that is no number.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{WALL_OFFSET_ENV} must be a whole number of microseconds, but it is '{0}'")]
+#[error("{WALL_OFFSET_ENV} must be a whole number of milliseconds, but it is '{0}'")]
 pub struct BadWallOffset(String);
 
 fn clamp(duration: Duration) -> i64 {

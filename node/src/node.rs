@@ -47,13 +47,11 @@ pub struct NodeConfig {
     pub stumble: Option<Stumble>,
 }
 
-/// A test hook: how often, for how long and how far apart the driver is blocked.
+/// A test hook: how often and for how long the driver is blocked, once a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stumble {
     /// How long each time.
     pub length: Duration,
-    /// How long between two.
-    pub every: Duration,
     /// How often.
     pub times: u32,
 }
@@ -147,7 +145,8 @@ impl Node {
     /// [`NodeEnded`]
     pub async fn join(&self, config: JoinConfig) -> Result<(Room, RoomEvents), NodeEnded> {
         let room = config.room;
-        let joined = ask(&self.commands, |reply| Command::Join { config: Box::new(config), reply }).await?;
+        let joined =
+            ask(&self.commands, |reply| Command::Join { config: Box::new(config), reply }).await?;
         let handle =
             Room { me: self.me, room, commands: self.commands.clone(), status: joined.status };
         Ok((handle, RoomEvents { events: joined.events }))

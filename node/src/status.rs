@@ -6,7 +6,7 @@ use std::time::Duration;
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::room::Route;
 use roommate_protocol::room::{Broadcast, EndReason};
-use roommate_protocol::time::Mono;
+use roommate_protocol::time::{Mono, Wall};
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
 
@@ -21,6 +21,8 @@ pub struct Member {
     pub name: String,
     /// What they may do.
     pub roles: Roles,
+    /// Since when we know of them.
+    pub since: Wall,
 }
 
 /// Somebody whom we feed.
@@ -70,6 +72,10 @@ pub struct RoomStatus {
     pub keyframes_requested: u64,
     /// Signatures or tickets that were not right.
     pub refused: u64,
+    /// Who left last, and when we heard of it; the newest last.
+    pub departed: Vec<(PeerId, Wall)>,
+    /// When the test hook blocked the driver.
+    pub driver_blocked: Vec<(Mono, Mono)>,
     /// Bootstraps and whether each is connected.
     pub bootstraps: Vec<(String, bool)>,
     /// The room is over for this node.

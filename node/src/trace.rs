@@ -15,6 +15,17 @@ pub struct TraceError {
     source: std::io::Error,
 }
 
+/// Which access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its track in the broadcast.
+    pub track: u8,
+    /// Its group.
+    pub group: u64,
+    /// Its number in the track.
+    pub seq: u64,
+}
+
 /// An open trace. After the first failure it is silent, and the failure is told once.
 #[derive(Debug)]
 pub struct Trace {
@@ -34,25 +45,20 @@ impl Trace {
     }
 
     /// What a publisher made: `encode_us` is the time from before drawing to the coded bytes.
-    pub fn published(
-        &mut self,
-        track: u8,
-        seq: u64,
-        captured_us: i64,
-        bytes: usize,
-        encode_us: u32,
-    ) {
+    pub fn published(&mut self, at: Place, captured_us: i64, bytes: usize, encode_us: u32) {
+        let Place { track, group, seq } = at;
         self.write(&json!({
-            "track": track, "seq": seq, "captured_us": captured_us, "encode_us": encode_us,
-            "bytes": bytes,
+            "track": track, "group": group, "seq": seq, "captured_us": captured_us,
+            "encode_us": encode_us, "bytes": bytes,
         }));
     }
 
     /// What a viewer has, complete, verified and in order, at `ready_us` of the broadcast's clock.
-    pub fn received(&mut self, track: u8, seq: u64, captured_us: i64, ready_us: i64, bytes: usize) {
+    pub fn received(&mut self, at: Place, captured_us: i64, bytes: usize, ready_us: i64) {
+        let Place { track, group, seq } = at;
         self.write(&json!({
-            "track": track, "seq": seq, "captured_us": captured_us, "ready_us": ready_us,
-            "bytes": bytes,
+            "track": track, "group": group, "seq": seq, "captured_us": captured_us,
+            "ready_us": ready_us, "bytes": bytes,
         }));
     }
 

@@ -1,6 +1,8 @@
 //! A thousand damaged files: none panics, none makes us reserve more than a small multiple of what
 //! is really there. Alone in its program, because it counts every byte that is allocated.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failure is told by failing")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};

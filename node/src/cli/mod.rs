@@ -7,6 +7,7 @@ mod end;
 mod fail;
 mod outlets;
 mod page;
+mod people;
 mod publish;
 mod publishing;
 mod room;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use super::fail::Fail;
+use super::people;
 use super::session::Desk;
 use super::source::{Opened, catalog};
 use crate::media::source::SourceControl;
@@ -86,6 +87,8 @@ impl Publishing {
             "encode_ms": {"p50": ms(p50), "p99": ms(p99)},
             "target_kbps": self.target_kbps,
             "children": children,
+            "members": people::members(&status),
+            "departed": people::departed(&status),
         }) else {
             unreachable!("an object was written")
         };

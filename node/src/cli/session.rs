@@ -19,9 +19,9 @@ use crate::making::Scope;
 use crate::net::address::from_multiaddr;
 use crate::node::{JoinConfig, Node, NodeConfig, Room, RoomEvents, Stumble};
 
-/// Blocks the driver again and again (`LENGTH_MS,EVERY_MS,TIMES`): for the test that pictures do not
-/// wait for it.
-const STUMBLE_ENV: &str = "ROOMMATE_TEST_STUMBLE";
+/// Blocks the driver once a second (`MILLISECONDSxTIMES`): for the test that pictures do not wait for
+/// it.
+const STUMBLE_ENV: &str = "ROOMMATE_TEST_BLOCK_DRIVER";
 
 /// Keys and clock of one command, before any network.
 pub(super) struct Desk {
@@ -154,13 +154,10 @@ fn check(common: &Common) -> Result<(), Fail> {
 
 fn stumble() -> Result<Option<Stumble>, Fail> {
     let Ok(text) = std::env::var(STUMBLE_ENV) else { return Ok(None) };
-    let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.parse().ok()).collect();
-    match numbers.as_deref() {
-        Some([length, every, times]) => Ok(Some(Stumble {
-            length: Duration::from_millis((*length).into()),
-            every: Duration::from_millis((*every).into()),
-            times: *times,
-        })),
-        _ => Err(Fail::usage(format!("{STUMBLE_ENV} is LENGTH_MS,EVERY_MS,TIMES, not {text:?}"))),
+    let numbers =
+        text.split_once('x').and_then(|(ms, times)| Some((ms.parse().ok()?, times.parse().ok()?)));
+    match numbers {
+        Some((ms, times)) => Ok(Some(Stumble { length: Duration::from_millis(ms), times })),
+        None => Err(Fail::usage(format!("{STUMBLE_ENV} is MILLISECONDSxTIMES, not {text:?}"))),
     }
 }

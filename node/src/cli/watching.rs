@@ -12,6 +12,7 @@ use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use serde_json::{Map, Value, json};
 
 use super::fail::Fail;
+use super::people;
 use super::totals::{Facts, Totals};
 use crate::clock::Clock;
 use crate::link::SharedTrack;
@@ -213,6 +214,9 @@ impl Watching {
         if lines.is_empty() {
             lines.push(self.waiting(now));
         }
+        for line in &mut lines {
+            self.add_people(line, &status);
+        }
         lines
     }
 
@@ -248,10 +252,19 @@ impl Watching {
         let kbps = kbps(totals.facts.bytes, now.since(totals.facts.first_at.unwrap_or(now)));
         let last = self.rows.last();
         let publisher = last.map(|row| row.publisher).or(totals.publisher);
-        match publisher {
+        let mut fields = match publisher {
             Some(publisher) => line(publisher, totals.fed.as_ref(), &totals.facts, kbps),
             None => self.waiting(now),
-        }
+        };
+        self.add_people(&mut fields, &self.room.status());
+        fields
+    }
+
+    fn add_people(&self, fields: &mut Map<String, Value>, status: &RoomStatus) {
+        fields.insert("members".into(), people::members(status));
+        fields.insert("departed".into(), people::departed(status));
+        let view = self.rows.last().and_then(|row| row.clock.view());
+        fields.extend(people::blocked(status, view).map(|b| ("driver_blocked_us".into(), b)));
     }
 
     fn waiting(&self, now: Mono) -> Map<String, Value> {

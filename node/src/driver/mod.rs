@@ -44,6 +44,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the status is told anew though nothing happened: counts grow.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 
+/// How far apart the blocks of the test hook are.
+const STUMBLE_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a listen address may take to come up.
 const LISTEN_WAIT: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,8 @@ pub(crate) struct Driver {
     status_at: Mono,
     dialling: swarm::Dials,
     words_in: mpsc::Receiver<Word>,
+    /// When the test hook blocked the driver; as long as the hook was told.
+    blocked: Vec<(Mono, Mono)>,
 }
 
 /// Builds the swarm, listens, and starts the driver's thread.
@@ -121,6 +126,7 @@ impl Driver {
             dialling: swarm::Dials::default(),
             config,
             words_in,
+            blocked: Vec::new(),
         }
     }
 
@@ -207,10 +213,11 @@ impl Driver {
     }
 
     /// The test hook: a driver that is busy for a while.
-    fn stumble(&self) {
+    fn stumble(&mut self) {
         if let Some(stumble) = self.config.stumble {
-            tracing::debug!(length = ?stumble.length, "the driver is blocked for a test");
+            let from = self.desk.clock.mono();
             std::thread::sleep(stumble.length);
+            self.blocked.push((from, self.desk.clock.mono()));
         }
     }
 
@@ -242,7 +249,7 @@ fn stumbles(stumble: Option<Stumble>) -> mpsc::Receiver<()> {
     if let Some(stumble) = stumble {
         tokio::spawn(async move {
             for _ in 0..stumble.times {
-                tokio::time::sleep(stumble.every).await;
+                tokio::time::sleep(STUMBLE_EVERY).await;
                 if tick.send(()).await.is_err() {
                     return;
                 }

@@ -172,6 +172,7 @@ impl Driver {
             Event::Ended { reason } => entry.ended = Some(*reason),
             _ => {}
         }
+        entry.note(&event, now);
         entry.tell(RoomEvent::Room(event));
         self.tell_status(room);
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use roommate_protocol::room::ConnId;
-use roommate_protocol::room::EndReason;
 use roommate_protocol::room::Room as Machine;
 use roommate_protocol::room::proof::ProofKey;
-use roommate_protocol::trust::id::{RoomPk, TrackKey};
+use roommate_protocol::room::{EndReason, Event};
+use roommate_protocol::time::{Now, Wall};
+use roommate_protocol::trust::id::{PeerId, RoomPk, TrackKey};
 use tokio::sync::{mpsc, watch};
 
 use crate::link::SharedTrack;
@@ -15,6 +16,9 @@ use crate::media::source::SourceControl;
 use crate::net::words::Outgoing;
 use crate::node::RoomEvent;
 use crate::status::{RoomStatus, SharedClock};
+
+/// Departures that the status tells of.
+const DEPARTED_MAX: usize = 32;
 
 /// A track of ours or of others.
 pub(super) struct Track {
@@ -38,6 +42,10 @@ pub(super) struct RoomEntry {
     pub(super) keyframes_requested: u64,
     pub(super) refused: u64,
     pub(super) ended: Option<EndReason>,
+    /// Since when each member is here.
+    pub(super) since: BTreeMap<PeerId, Wall>,
+    /// Who left last; at most [`DEPARTED_MAX`].
+    pub(super) departed: VecDeque<(PeerId, Wall)>,
     pub(super) status: watch::Sender<RoomStatus>,
     events: mpsc::Sender<RoomEvent>,
     missed: u64,
@@ -60,6 +68,8 @@ impl RoomEntry {
             keyframes_requested: 0,
             refused: 0,
             ended: None,
+            since: BTreeMap::new(),
+            departed: VecDeque::new(),
             status: watch::Sender::new(RoomStatus::default()),
             events,
             missed: 0,
@@ -75,6 +85,23 @@ impl RoomEntry {
     pub(super) fn opened(&mut self, conn: ConnId) {
         if let Some(at) = self.opening.iter().position(|opening| *opening == conn) {
             self.opening.remove(at);
+        }
+    }
+
+    /// Notes who came and who went.
+    pub(super) fn note(&mut self, event: &Event, now: Now) {
+        match event {
+            Event::PeerJoined { peer, .. } => {
+                self.since.insert(*peer, now.wall);
+            }
+            Event::PeerLeft { peer, .. } => {
+                self.since.remove(peer);
+                if self.departed.len() == DEPARTED_MAX {
+                    self.departed.pop_front();
+                }
+                self.departed.push_back((*peer, now.wall));
+            }
+            _ => {}
         }
     }
 

@@ -32,7 +32,12 @@ impl Driver {
             .machine
             .members()
             .into_iter()
-            .map(|member| Member { peer: member.peer, name: member.name, roles: member.roles })
+            .map(|member| Member {
+                since: entry.since.get(&member.peer).copied().unwrap_or_default(),
+                peer: member.peer,
+                name: member.name,
+                roles: member.roles,
+            })
             .collect();
         let fed = entry
             .machine
@@ -56,6 +61,8 @@ impl Driver {
             fed,
             keyframes_requested: entry.keyframes_requested,
             refused: entry.refused,
+            departed: entry.departed.iter().copied().collect(),
+            driver_blocked: self.blocked.clone(),
             bootstraps: self.bootstraps.status(),
             ended: entry.ended,
         };

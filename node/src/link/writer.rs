@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use roommate_protocol::media::cursor::Cursor;
-use roommate_protocol::media::gate::{Gate, May};
+use roommate_protocol::media::gate::{Gate, May, Sending};
 use roommate_protocol::media::pull::{Feed, Offer, Pull, Rank, StreamNumber};
 use roommate_protocol::media::track::Over;
 use roommate_protocol::time::{Mono, Now, Wall};
@@ -72,7 +72,7 @@ where
 {
     let changes = task.track.changes();
     let cursor = Cursor::new(task.feed.clone());
-    let streams = Streams { sink, opening: None, open: BTreeMap::new() };
+    let streams = Streams { sink, opening: None, open: BTreeMap::new(), sent_seen: 0 };
     let mut writer =
         Writer { task, cursor, streams, gate: Gate::new(), view: gate, time, asked_at: None };
     let end = writer.run(changes).await;
@@ -169,7 +169,9 @@ impl<S: MediaSink, G: GateView, T: Time> Writer<S, G, T> {
     ) -> Turn {
         // Taken before the counters are looked at: a change between the two ends the wait.
         let notice = self.view.notified();
-        let may = self.gate.ask(self.view.sending(), now.mono);
+        let sending = self.view.sending();
+        self.streams.look(sending);
+        let may = self.gate.ask(sending, now.mono);
         let (open, mut wait) = match may {
             May::Write => (true, LOOK_INTERVAL_MAX),
             May::Wait(until) => (false, until.since(now.mono)),
@@ -190,6 +192,7 @@ impl<S: MediaSink, G: GateView, T: Time> Writer<S, G, T> {
         let write = poll_fn(|cx| {
             // Asked in the poll that writes: another track of this link may have closed it.
             let sending = view.sending();
+            streams.look(sending);
             if gate.ask(sending, time.mono()) != May::Write {
                 return Poll::Ready(Turn::Again);
             }
@@ -222,12 +225,16 @@ struct Streams<S: MediaSink> {
     /// For no stream in particular until it is open: whoever needs one first takes it.
     opening: Option<Opening<S::Half>>,
     open: BTreeMap<StreamNumber, Open<S::Half>>,
+    /// What the connection had sent at the last look.
+    sent_seen: u64,
 }
 
 struct Open<H> {
     half: H,
     rank: Rank,
     bytes: u64,
+    /// How much of `bytes` has not left, at most as far as can be told.
+    unsent: u64,
 }
 
 impl<S: MediaSink> Streams<S> {
@@ -246,7 +253,12 @@ impl<S: MediaSink> Streams<S> {
                     Poll::Ready(Err(error)) => return Poll::Ready(Turn::Failed(*stream, error)),
                     Poll::Ready(Ok(mut half)) => {
                         half.set_priority(priority(*rank));
-                        self.open.entry(*stream).or_insert(Open { half, rank: *rank, bytes: 0 })
+                        self.open.entry(*stream).or_insert(Open {
+                            half,
+                            rank: *rank,
+                            bytes: 0,
+                            unsent: 0,
+                        })
                     }
                 },
             };
@@ -254,6 +266,7 @@ impl<S: MediaSink> Streams<S> {
                 Poll::Pending => {}
                 Poll::Ready(Ok(bytes)) => {
                     open.bytes += bytes as u64;
+                    open.unsent += bytes as u64;
                     return Poll::Ready(Turn::Wrote { stream: *stream, bytes, unsent });
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Turn::Failed(*stream, error)),
@@ -298,14 +311,28 @@ impl<S: MediaSink> Streams<S> {
         }
     }
 
-    /// Resets a stream. Of what is unsent, what cannot be the other stream's was this one's, and
-    /// will never be sent: the more urgent stream's bytes leave first.
+    /// Attributes what the connection has sent since the last look: the newest stream's bytes left
+    /// first. What others on this connection sent is attributed too, so that `unsent` is rather too
+    /// small: too little is taken back then, and the counters mend that when they run dry.
+    fn look(&mut self, sending: Sending) {
+        let mut left = sending.sent.saturating_sub(self.sent_seen);
+        self.sent_seen = self.sent_seen.max(sending.sent);
+        for rank in [Rank::Newest, Rank::Older] {
+            for open in self.open.values_mut().filter(|open| open.rank == rank) {
+                let sent = open.unsent.min(left);
+                open.unsent -= sent;
+                left -= sent;
+            }
+        }
+    }
+
+    /// Resets a stream. What was written to it and has not left never will.
     fn reset(&mut self, stream: StreamNumber, code: StreamCode, view: &impl GateView) {
+        let sending = view.sending();
+        self.look(sending);
         let Some(mut open) = self.open.remove(&stream) else { return };
         open.half.reset(code);
-        let others: u64 = self.open.values().map(|other| other.bytes).sum();
-        let unsent = view.sending().unsent().saturating_sub(others);
-        view.take_back(unsent.min(open.bytes));
+        view.take_back(open.unsent.min(sending.unsent()));
     }
 
     fn reset_all(&mut self, code: StreamCode, view: &impl GateView) {

@@ -1,12 +1,13 @@
 //! `--out FILE.mp4`: writes what is watched into a fragmented MP4, as it comes.
 //!
 //! A fragment holds at most half a second (or one picture that lasts longer) and is there whole or
-//! not at all, so a node that is killed loses less than the last second and the file plays to there. Time stamps are the broadcast's, from 0 at the first picture: a gap stays a gap,
-//! B-frames keep their order. It never decodes, and it never touches the live view: an error goes
-//! to the caller, and the file stays playable up to the last whole fragment.
+//! not at all, so a node that is killed loses less than the last second and the file plays to
+//! there. Time stamps are the broadcast's, from 0 at the first picture: a gap stays a gap, B-frames
+//! keep their order. It never decodes, and it never touches the live view: an error goes to the
+//! caller, and the file stays playable up to the last whole fragment.
 //!
-//! Blocks on the disk: call it on a thread of its own. Bound: one fragment of
-//! 4 MiB and one access unit.
+//! Blocks on the disk: call it on a thread of its own. Bound: one fragment of 4 MiB and one access
+//! unit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::media::ViewUnit;
 use crate::node::Subscription;
 use crate::percentile::Percentiles;
-use crate::trace::Trace;
+use crate::trace::{Place, Trace};
 
 /// Takes access units without waiting.
 pub trait Sink: Send {
@@ -191,9 +191,9 @@ impl Work {
             }
         }
         if let Some(trace) = &self.config.trace {
-            let track = self.config.subscription.key.track.0;
+            let place = Place { track: self.config.subscription.key.track.0, group, seq };
             let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
-            trace.received(track, seq, unit.captured_us, ready_us, unit.data.len());
+            trace.received(place, unit.captured_us, unit.data.len(), ready_us);
         }
         let unit = ViewUnit {
             seq,

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use ed25519_dalek::SigningKey;
 use roommate_protocol::media::publish::{PublishRefusal, TrackPublisher};
-use roommate_protocol::media::track::AccessUnit;
+use roommate_protocol::media::track::{AccessUnit, Append};
 use roommate_protocol::wire::record::{RecordError, Signer};
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::media::source::{Source, SourceControl, SourceError, SourceUnit};
 use crate::node::{Publication, Room};
 use crate::percentile::Percentiles;
-use crate::trace::Trace;
+use crate::trace::{Place, Trace};
 
 /// What was published so far.
 #[derive(Debug, Default)]
@@ -178,7 +178,9 @@ impl Work {
         if unit.keyframe {
             self.config.room.note_keyframe(self.config.publication.key);
         }
-        self.count(unit, captured_us);
+        // Every access unit is one append after another; its group stands in each.
+        let group = appends.last().map_or(0, Append::group);
+        self.count(unit, captured_us, group);
         self.tell.send_if_modified(|state| {
             let first = *state == State::Starting;
             if first {
@@ -188,7 +190,7 @@ impl Work {
         });
     }
 
-    fn count(&mut self, unit: &SourceUnit, captured_us: i64) {
+    fn count(&mut self, unit: &SourceUnit, captured_us: i64, group: u64) {
         let seq = {
             let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
             let seq = stats.access_units;
@@ -201,8 +203,8 @@ impl Work {
             seq
         };
         if let Some(trace) = &mut self.config.trace {
-            let track = self.config.publication.key.track.0;
-            trace.published(track, seq, captured_us, unit.data.len(), unit.encode_us);
+            let place = Place { track: self.config.publication.key.track.0, group, seq };
+            trace.published(place, captured_us, unit.data.len(), unit.encode_us);
         }
     }
 }

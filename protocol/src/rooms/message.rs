@@ -23,7 +23,7 @@ pub const ANSWER_RECORDS_MAX: usize = 64;
 /// From node to bootstrap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Keep this record ([`super::record::Record::bytes`]).
+    /// Keep this record ([`Claim::bytes`](super::record::Claim::bytes)).
     Register {
         /// Its bytes.
         record: Vec<u8>,

@@ -1,5 +1,7 @@
 //! Makes NAL units bit by bit, and streams of them.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failure is told by failing")]
+
 use roommate_protocol::h264::access_unit::{AccessUnits, Unit};
 use roommate_protocol::h264::annexb;
 

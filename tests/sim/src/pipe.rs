@@ -5,7 +5,7 @@
 //! written and not yet sent. Models neither handshakes nor congestion control: the window is a
 //! constant of the line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,10 @@ use roommate_protocol::wire::code::StreamCode;
 
 use crate::dice::Dice;
 use crate::net::{Line, Link};
+
+mod streams;
+
+use streams::{Incoming, Outgoing};
 
 /// Bytes of stream data in a packet.
 const PACKET_BYTES: usize = 1200;
@@ -73,41 +77,6 @@ impl Flight {
             Part::Reset(_) => 0,
         }
     }
-}
-
-#[derive(Debug, Default)]
-struct Outgoing {
-    priority: i32,
-    data: Vec<u8>,
-    /// Bytes that were sent at least once.
-    sent: usize,
-    /// To be sent again, from and to.
-    again: BTreeSet<(usize, usize)>,
-    fin: bool,
-    fin_sent: bool,
-    reset: Option<StreamCode>,
-    reset_sent: bool,
-}
-
-impl Outgoing {
-    fn has_news(&self) -> bool {
-        match self.reset {
-            Some(_) => !self.reset_sent,
-            None => {
-                !self.again.is_empty()
-                    || self.sent < self.data.len()
-                    || (self.fin && !self.fin_sent)
-            }
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Incoming {
-    next: usize,
-    waiting: BTreeMap<usize, Bytes>,
-    end: Option<usize>,
-    over: bool,
 }
 
 /// The streams of one connection in one direction.
@@ -250,7 +219,9 @@ impl Pipe {
         while let Some(packet) = self.forward.poll(now) {
             if !self.paused {
                 self.back.send(ACK_BYTES, Back::Ack(packet.number), now);
-                self.receive(packet, &mut arrived);
+                let stream = packet.stream;
+                let incoming = self.incoming.entry(stream).or_default();
+                incoming.receive(packet.part, &mut |news| arrived.push((stream, news)));
             }
         }
         while let Some(back) = self.back.poll(now) {
@@ -300,7 +271,7 @@ impl Pipe {
 
     fn pump(&mut self, now: Mono) {
         while self.in_flight_bytes + PACKET_BYTES as u64 <= self.window()
-            && let Some((stream, part)) = self.next_part()
+            && let Some((stream, part)) = streams::next_part(&mut self.outgoing)
         {
             self.stirs += 1;
             let number = self.next_packet;
@@ -312,35 +283,6 @@ impl Pipe {
             self.in_flight.insert(number, flight);
             self.forward.send(bytes + OVERHEAD_BYTES, Packet { number, stream, part }, now);
         }
-    }
-
-    fn next_part(&mut self) -> Option<(StreamNumber, Part)> {
-        let wants = self.outgoing.iter_mut().filter(|(_, stream)| stream.has_news());
-        let (number, stream) = wants.max_by_key(|(number, stream)| {
-            (stream.reset.is_some(), stream.priority, std::cmp::Reverse(**number))
-        })?;
-        if let Some(code) = stream.reset {
-            stream.reset_sent = true;
-            return Some((*number, Part::Reset(code)));
-        }
-        let (from, to) = match stream.again.pop_first() {
-            Some((from, to)) => {
-                let end = to.min(from + PACKET_BYTES);
-                if end < to {
-                    stream.again.insert((end, to));
-                }
-                (from, end)
-            }
-            None => {
-                let from = stream.sent;
-                stream.sent = stream.data.len().min(from + PACKET_BYTES);
-                (from, stream.sent)
-            }
-        };
-        let fin = stream.fin && to == stream.data.len();
-        stream.fin_sent |= fin;
-        let bytes = Bytes::copy_from_slice(&stream.data[from..to]);
-        Some((*number, Part::Data { offset: from, bytes, fin }))
     }
 
     fn acknowledge(&mut self, number: u64, now: Mono) {
@@ -377,43 +319,6 @@ impl Pipe {
                     if !bytes.is_empty() {
                         stream.again.insert((offset, offset + bytes.len()));
                     }
-                }
-            }
-        }
-    }
-
-    fn receive(&mut self, packet: Packet, arrived: &mut Vec<(StreamNumber, Arrived)>) {
-        let stream = packet.stream;
-        let incoming = self.incoming.entry(stream).or_default();
-        if incoming.over {
-            return;
-        }
-        match packet.part {
-            Part::Reset(code) => {
-                incoming.over = true;
-                incoming.waiting.clear();
-                arrived.push((stream, Arrived::Reset(code)));
-            }
-            Part::Data { offset, bytes, fin } => {
-                if fin {
-                    incoming.end = Some(offset + bytes.len());
-                }
-                if offset + bytes.len() > incoming.next {
-                    incoming.waiting.insert(offset, bytes);
-                }
-                while let Some(first) = incoming.waiting.first_entry()
-                    && *first.key() <= incoming.next
-                {
-                    let (offset, bytes) = first.remove_entry();
-                    let known = incoming.next - offset;
-                    if known < bytes.len() {
-                        incoming.next += bytes.len() - known;
-                        arrived.push((stream, Arrived::Bytes(bytes.slice(known..))));
-                    }
-                }
-                if incoming.end == Some(incoming.next) {
-                    incoming.over = true;
-                    arrived.push((stream, Arrived::Finished));
                 }
             }
         }

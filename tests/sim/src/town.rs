@@ -8,30 +8,26 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roommate_protocol::media::cache::CacheCounts;
-use roommate_protocol::media::pull::Feed as Subscription;
 use roommate_protocol::room::proof::ProofKey;
-use roommate_protocol::room::{ConnId, Connected, Output, Route, Source as LearntFrom};
+use roommate_protocol::room::{Connected, Route, Source as LearntFrom};
 use roommate_protocol::time::Mono;
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::wire::code::StreamCode;
-use roommate_protocol::wire::record::Verifier;
 
 use crate::dice::Dice;
-use crate::feed::{Feed, Moment, STREAMS_PER_FEED};
+use crate::feed::{Feed, Moment};
 use crate::member::{Founding, Member, Skew, address, key};
 use crate::net::Line;
-use crate::oracle;
 use crate::pipe::Arrived;
-use crate::reading::Reading;
 use crate::trace::Trace;
-use crate::viewer::Shown;
 use crate::wire::{CONTROL, Wire, Word};
+
+mod look;
+mod perform;
 
 /// QUIC's idle timeout: so long until a dead peer's connection is down.
 const IDLE: Duration = Duration::from_secs(10);
-/// So long until nobody has answered a dial.
-const DIAL: Duration = Duration::from_secs(5);
 /// Rounds of words and pictures within one instant.
 const ROUNDS_MAX: u32 = 200;
 
@@ -86,7 +82,9 @@ impl Town {
     /// The same node starts again, at another address.
     pub fn restart(&mut self, member: usize) -> usize {
         let (key, skew) = (self.members[member].key(), self.members[member].skew());
-        self.enter(key, 2, self.lines[member], skew)
+        let peer = self.members[member].peer;
+        let starts = self.members.iter().filter(|member| member.peer == peer).count() as u64;
+        self.enter(key, starts + 1, self.lines[member], skew)
     }
 
     fn enter(
@@ -237,117 +235,6 @@ impl Town {
         }
     }
 
-    fn perform_all(&mut self) -> bool {
-        let mut performed = false;
-        for number in 0..self.members.len() {
-            while self.members[number].alive
-                && let Some(output) = self.members[number].room.poll_output()
-            {
-                performed = true;
-                self.trace.note(self.now, || format!("member {number}: {}", short(&output)));
-                self.perform(number, output);
-            }
-        }
-        performed
-    }
-
-    fn perform(&mut self, number: usize, output: Output) {
-        let now = self.members[number].now(self.now);
-        match output {
-            Output::Dial { peer, addresses } => self.dial(number, peer, &addresses),
-            Output::AskLacking { track } => {
-                let cache = self.members[number].cache(&track);
-                let lacking = cache.and_then(|cache| cache.lacking());
-                self.members[number].room.handle_lacking(track, lacking, now);
-            }
-            Output::KeyframeWanted { .. } => {
-                if let Some(source) = &mut self.members[number].source {
-                    source.force_keyframe();
-                }
-            }
-            Output::Event(event) => self.members[number].hear(event, self.now),
-            Output::OpenControl { conn }
-            | Output::Send { conn, .. }
-            | Output::CloseControl { conn, .. }
-            | Output::CloseConnection { conn, .. }
-            | Output::ExpectStreams { conn, .. }
-            | Output::ForgetStreams { conn, .. }
-            | Output::StartFeed { conn, .. }
-            | Output::StopFeed { conn, .. } => self.perform_on(number, conn, output),
-        }
-    }
-
-    fn perform_on(&mut self, number: usize, conn: ConnId, output: Output) {
-        let Some((wire, end)) = self.wires.iter_mut().find_map(|wire| {
-            let end = (0..2).find(|end| wire.ends[*end].conn == conn)?;
-            Some((wire, end))
-        }) else {
-            return;
-        };
-        debug_assert_eq!(wire.ends[end].member, number, "a connection has one name a member");
-        match output {
-            Output::OpenControl { .. } => {
-                let peers = [0, 1].map(|end: usize| self.members[wire.ends[end].member].peer);
-                let mut nonce = [0; 32];
-                self.dice.fill(&mut nonce);
-                wire.open_control(&self.proof, peers, nonce);
-            }
-            Output::Send { frame, .. } => wire.say(end, &frame),
-            Output::CloseControl { .. } => wire.pipes[end].finish(CONTROL),
-            Output::CloseConnection { .. } => {
-                // What was said before still arrives.
-                let flushed = self.now + wire.pipes[end].patience() * 2;
-                wire.down_at =
-                    wire.down_at.map(|at| Some(at.map_or(flushed, |at| at.min(flushed))));
-            }
-            Output::ExpectStreams { sub, track, .. } => {
-                if let Ok(verifier) = Verifier::new(self.founding.room(), track) {
-                    wire.ends[end].expected.insert(sub, track);
-                    wire.ends[end].readings.insert(sub, Reading::new(verifier));
-                }
-            }
-            Output::ForgetStreams { sub, .. } => {
-                wire.ends[end].expected.remove(&sub);
-                wire.ends[end].readings.remove(&sub);
-            }
-            Output::StartFeed { sub, track, lacking, latency, path, .. } => {
-                let base = wire.ends[end].begun * STREAMS_PER_FEED;
-                wire.ends[end].begun += 1;
-                let subscription =
-                    Subscription { subscription: sub, track, path, latency, lacking };
-                let feed = Feed::new(subscription, base);
-                wire.ends[end].feeds.insert(sub, (track, feed));
-            }
-            Output::StopFeed { sub, code, .. } => {
-                if let Some((_, mut feed)) = wire.ends[end].feeds.remove(&sub) {
-                    feed.cancel(&mut wire.pipes[end], code);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn dial(
-        &mut self,
-        number: usize,
-        peer: Option<PeerId>,
-        addresses: &[roommate_protocol::address::Address],
-    ) {
-        let there = |member: &&Member| {
-            let here = address(member.number, member.peer);
-            member.alive && addresses.iter().any(|address| address.host == here.host)
-        };
-        match self.members.iter().find(there).map(|member| member.number) {
-            Some(other) if peer.is_none_or(|peer| peer == self.members[other].peer) => {
-                self.conns += 2;
-                let ends = ((number, ConnId(self.conns)), (other, ConnId(self.conns + 1)));
-                let line = both(self.lines[number], self.lines[other]);
-                self.wires.push(Wire::dial(ends, line, &mut self.dice, self.now));
-            }
-            _ => self.failing.push((self.now + DIAL, number, peer)),
-        }
-    }
-
     /// Moves bytes along every wire once; whether anything moved.
     fn exchange(&mut self) -> bool {
         let mut moved = false;
@@ -452,96 +339,6 @@ impl Town {
         }
         moved
     }
-
-    fn show(&mut self) -> Result<(), String> {
-        for number in 0..self.members.len() {
-            let local = self.members[number].now(self.now).mono;
-            let mut watching = std::mem::take(&mut self.members[number].watching);
-            for (track, viewer) in &mut watching {
-                for unit in viewer.pull(local) {
-                    self.check(number, track, unit.seq, &unit.access_unit())?;
-                    let (seq, group) = (unit.seq, unit.group);
-                    let captured = self.captured(track, unit.access_unit().captured_us);
-                    let ready = self.members[number].world(unit.ready_at);
-                    let next = Shown { seq, group, captured, ready };
-                    oracle::follows(number, viewer.shown.last(), &next)?;
-                    viewer.shown.push(next);
-                }
-            }
-            self.members[number].watching = watching;
-        }
-        Ok(())
-    }
-
-    /// The source of a track, of whichever start of its node.
-    #[must_use]
-    pub fn source(&self, track: &TrackKey) -> Option<(&Member, &crate::source::Source)> {
-        self.members.iter().find_map(|member| {
-            member.source.as_ref().filter(|s| s.track() == *track).map(|source| (member, source))
-        })
-    }
-
-    fn check(
-        &self,
-        number: usize,
-        track: &TrackKey,
-        seq: u64,
-        shown: &roommate_protocol::media::track::AccessUnit,
-    ) -> Result<(), String> {
-        let original = self.source(track).and_then(|(_, source)| source.originals.get(&seq));
-        if original == Some(shown) {
-            return Ok(());
-        }
-        Err(format!("member {number} shows {seq} as it was never published"))
-    }
-
-    /// A time of a broadcast's clock by the world's.
-    fn captured(&self, track: &TrackKey, captured_us: i64) -> Mono {
-        let Some((member, _)) = self.source(track) else { return Mono::default() };
-        let Some(clock) = member.room.clock(track.publisher, track.broadcast) else {
-            return Mono::default();
-        };
-        let local = u64::try_from(captured_us - clock.offset_us).unwrap_or_default();
-        member.world(Mono::from_micros(local))
-    }
-
-    fn look(&self) -> Result<(), String> {
-        for wire in &self.wires {
-            for (end, other) in [(0, 1), (1, 0)] {
-                for (_, feed) in wire.ends[end].feeds.values() {
-                    oracle::writer_keeps_bounds(feed, wire.ends[other].member)?;
-                }
-            }
-        }
-        for member in self.members.iter().filter(|member| member.alive) {
-            for (track, viewer) in &member.watching {
-                oracle::cache_is_bounded(&format!("member {}", member.number), &viewer.cache)?;
-                self.clock_is_right(member, track)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a member's idea of a broadcast's clock is within the bound that it tells.
-    fn clock_is_right(&self, member: &Member, track: &TrackKey) -> Result<(), String> {
-        let Some(view) = member.room.clock(track.publisher, track.broadcast) else { return Ok(()) };
-        let Some((publisher, _)) = self.source(track).filter(|(member, _)| member.alive) else {
-            return Ok(());
-        };
-        let Some(truth) = publisher.room.clock(track.publisher, track.broadcast) else {
-            return Ok(());
-        };
-        let truth = truth.at(publisher.now(self.now).mono);
-        let off = (view.at(member.now(self.now).mono) - truth).unsigned_abs();
-        if off <= view.error_us {
-            return Ok(());
-        }
-        let number = member.number;
-        Err(format!(
-            "member {number}: its clock is {off} µs off, the bound is {} µs",
-            view.error_us
-        ))
-    }
 }
 
 /// Tells one end that its connection is gone.
@@ -562,28 +359,5 @@ fn down(wire: &mut Wire, end: usize, members: &mut [Member], world: Mono) {
     here.expected.clear();
     if member.alive {
         member.room.handle_disconnected(here.conn, now);
-    }
-}
-
-/// A line that is made of two.
-fn both(a: Line, b: Line) -> Line {
-    let slower = if a.rate.unwrap_or(u64::MAX) <= b.rate.unwrap_or(u64::MAX) { a } else { b };
-    Line {
-        delay: a.delay + b.delay,
-        jitter: a.jitter + b.jitter,
-        loss_ppm: a.loss_ppm + b.loss_ppm,
-        reorder_ppm: a.reorder_ppm + b.reorder_ppm,
-        rate: slower.rate,
-        queue_bytes: slower.queue_bytes,
-    }
-}
-
-fn short(output: &Output) -> String {
-    match output {
-        Output::Send { conn, frame } => {
-            let kind = frame.get(4..6).map_or(0, |kind| u16::from_be_bytes([kind[0], kind[1]]));
-            format!("sends type {kind}, {} bytes, on {}", frame.len(), conn.0)
-        }
-        other => format!("{other:?}"),
     }
 }

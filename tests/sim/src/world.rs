@@ -2,7 +2,7 @@
 //! them, and what befalls them, in virtual time.
 //!
 //! Time goes from event to event, rounded up to a millisecond. After every step the
-//! [oracle](crate::oracle) looks at everything; the first thing that is wrong ends the story.
+//! [oracle] looks at everything; the first thing that is wrong ends the story.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

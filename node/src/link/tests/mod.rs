@@ -3,6 +3,8 @@
 
 mod faults;
 mod feed;
+mod hand;
 mod net;
+mod quic;
 mod reading;
 mod world;

@@ -15,9 +15,8 @@ use roommate_protocol::wire::code::StreamCode;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::link::sink::{
-    GateView, MediaSink, MediaSource, RecvError, RecvHalf, SendHalf, SinkError, Time,
-};
+use super::hand::{Arrival, FakeRecv};
+use crate::link::sink::{GateView, MediaSink, MediaSource, RecvError, SendHalf, SinkError, Time};
 
 /// Faults that a test plants to see itself fail.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,13 +52,6 @@ struct Stream {
 }
 
 #[derive(Debug)]
-enum Arrival {
-    Data(Bytes),
-    Fin,
-    Reset(StreamCode),
-}
-
-#[derive(Debug)]
 struct State {
     seed: u64,
     streams: BTreeMap<u64, Stream>,
@@ -74,6 +66,8 @@ struct State {
     finished: Vec<u64>,
     /// The streams whose bytes left, in order, and whether a newer one's were waiting then.
     left: Vec<(u64, bool)>,
+    /// The most by which the counters said too much unsent, and too little.
+    misjudged: (u64, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +96,7 @@ impl Net {
             resets: Vec::new(),
             finished: Vec::new(),
             left: Vec::new(),
+            misjudged: (0, 0),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -127,6 +122,10 @@ impl Net {
         if state.frozen {
             return;
         }
+        let held: u64 = state.streams.values().map(|stream| stream.buffer.len() as u64).sum();
+        let unsent = state.written.saturating_sub(state.sent);
+        state.misjudged.0 = state.misjudged.0.max(unsent.saturating_sub(held));
+        state.misjudged.1 = state.misjudged.1.max(held.saturating_sub(unsent));
         let mut budget = self.quality.bytes_per_ms;
         while budget > 0 {
             let urgent = |(number, stream): &(&u64, &mut Stream)| {
@@ -198,6 +197,10 @@ impl Net {
 
     pub(super) fn left(&self) -> Vec<(u64, bool)> {
         self.lock().left.clone()
+    }
+
+    pub(super) fn misjudged(&self) -> (u64, u64) {
+        self.lock().misjudged
     }
 
     pub(super) fn written(&self) -> u64 {
@@ -359,59 +362,6 @@ impl Time for Net {
     fn now(&self) -> Now {
         let micros = self.start.elapsed().as_micros() as u64;
         Now { mono: Mono::from_micros(micros), wall: Wall::from_micros(micros as i64) }
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct FakeRecv {
-    arrivals: mpsc::UnboundedReceiver<Arrival>,
-}
-
-/// The far end of a [`FakeRecv`] made by hand.
-#[derive(Debug)]
-pub(super) struct Hand(mpsc::UnboundedSender<Arrival>);
-
-impl FakeRecv {
-    pub(super) fn by_hand() -> (Hand, Self) {
-        let (out, arrivals) = mpsc::unbounded_channel();
-        (Hand(out), Self { arrivals })
-    }
-}
-
-impl Hand {
-    pub(super) fn send(&self, bytes: &[u8]) {
-        self.0.send(Arrival::Data(Bytes::copy_from_slice(bytes))).unwrap();
-    }
-
-    pub(super) fn finish(&self) {
-        self.0.send(Arrival::Fin).unwrap();
-    }
-
-    pub(super) fn reset(&self, code: StreamCode) {
-        self.0.send(Arrival::Reset(code)).unwrap();
-    }
-
-    /// Whether the reader still holds its end.
-    pub(super) fn is_read(&self) -> bool {
-        !self.0.is_closed()
-    }
-}
-
-impl RecvHalf for FakeRecv {
-    async fn read(&mut self, batch: &mut Vec<Bytes>) -> Result<bool, RecvError> {
-        match self.arrivals.recv().await {
-            Some(Arrival::Data(data)) => {
-                batch.push(data);
-                Ok(true)
-            }
-            Some(Arrival::Fin) => Ok(false),
-            Some(Arrival::Reset(code)) => Err(RecvError::Reset(code.code().into())),
-            None => Err(RecvError::Closed),
-        }
-    }
-
-    fn stop(&mut self, _: StreamCode) {
-        self.arrivals.close();
     }
 }
 

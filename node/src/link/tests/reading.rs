@@ -11,7 +11,7 @@ use roommate_protocol::wire::header::{HeaderError, StreamHeader, SubscriptionId}
 use roommate_protocol::wire::record::{RecordError, Signer, UnitHead};
 use tokio::task::JoinHandle;
 
-use super::net::{FakeRecv, Hand};
+use super::hand::{FakeRecv, Hand};
 use super::world::{CONN, ROOM, SUB, Studio, key, sleep, track, verifier};
 use crate::clock::Clock;
 use crate::link::SharedTrack;

@@ -95,7 +95,7 @@ pub(super) struct World {
     /// When each access unit was appended here.
     pub(super) appended: Vec<Mono>,
     carrier: JoinHandle<()>,
-    accepting: JoinHandle<u64>,
+    pub(super) accepting: JoinHandle<u64>,
 }
 
 impl World {
@@ -140,6 +140,22 @@ impl World {
             carrier,
             accepting,
         }
+    }
+
+    /// A second feed on the same connection.
+    pub(super) fn another_writer(&self) -> Arc<FeedStats> {
+        let stats = Arc::new(FeedStats::default());
+        let task = FeedTask {
+            feed: Feed { subscription: SubscriptionId(6), ..feed(None) },
+            track: self.ours.clone(),
+            until: None,
+            cancel: self.cancel.clone(),
+            stats: stats.clone(),
+            keyframe_wanted: mpsc::channel(1).0,
+        };
+        let net = self.net.clone();
+        tokio::spawn(write_feed(task, net.clone(), net.clone(), net));
+        stats
     }
 
     /// Publishes `count` access units, 33 ms apart.

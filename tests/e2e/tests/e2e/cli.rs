@@ -78,7 +78,7 @@ fn a_port_in_use_and_a_folder_that_cannot_be_written_are_named() {
     refused(
         viewer.path("--data-dir", stage.path("v")).args(["--listen", &listen, "--no-mdns"]),
         1,
-        &["port", &port],
+        &[&port, "in use"],
     );
 
     std::fs::write(stage.path("file"), "").unwrap();
@@ -136,8 +136,9 @@ fn what_is_not_built_yet_is_refused_in_words() {
         ("forward", vec!["forward", &room.link]),
         ("doctor", vec!["doctor"]),
     ] {
-        let bare = Roommate::bare(&stage, None, "later").path("--data-dir", stage.path("later"));
-        let ended = args.iter().fold(bare, |line, arg| line.args([*arg])).start().finish(START);
+        let line = Roommate::bare(&stage, None, "later");
+        let line = args.iter().fold(line, |line, arg| line.args([*arg]));
+        let ended = line.path("--data-dir", stage.path("later")).start().finish(START);
         let text = ended.log().join("\n");
         assert!(matches!(ended.code, Some(1 | 2)), "{what}: {}", ended.story());
         assert!(text.contains(what), "{what} is not named: {text}");
