@@ -93,8 +93,8 @@ pub(super) struct Watching {
     trace: Option<Arc<Mutex<Trace>>>,
     rows: Vec<Row>,
     past: Totals,
-    /// Broadcasts that could not be played; tried once.
-    refused: Vec<BroadcastId>,
+    /// Broadcasts that are over or cannot be played, as long as the status still tells of them.
+    done: Vec<BroadcastId>,
 }
 
 impl Watching {
@@ -111,7 +111,7 @@ impl Watching {
             trace,
             rows: Vec::new(),
             past: Totals::default(),
-            refused: Vec::new(),
+            done: Vec::new(),
         })
     }
 
@@ -129,14 +129,15 @@ impl Watching {
             }
         }
         self.put_away().await;
+        self.done.retain(|id| status.broadcasts.iter().any(|broadcast| broadcast.id == *id));
         for broadcast in &status.broadcasts {
             let known = self.rows.iter().any(|row| row.broadcast == broadcast.id)
-                || self.refused.contains(&broadcast.id)
+                || self.done.contains(&broadcast.id)
                 || broadcast.publisher == self.room.me()
                 || !self.is_wanted(broadcast.publisher);
             if !known && let Err(error) = self.play(broadcast).await {
                 tracing::warn!(publisher = %broadcast.publisher, %error, "cannot subscribe");
-                self.refused.push(broadcast.id);
+                self.done.push(broadcast.id);
             }
         }
     }
@@ -162,7 +163,7 @@ impl Watching {
         };
         let Some(track) = broadcast.catalog.tracks.iter().find(video) else {
             tracing::info!(publisher = %broadcast.publisher, "a broadcast without pictures");
-            self.refused.push(broadcast.id);
+            self.done.push(broadcast.id);
             return Ok(());
         };
         let key =
@@ -200,6 +201,7 @@ impl Watching {
             }
             let mut row = self.rows.remove(at);
             row.player.stop().await;
+            self.done.push(row.broadcast);
             self.past.add(&self.facts(&row));
             self.room.unsubscribe(row.key).await;
             self.config.sinks.ended(row.publisher, row.broadcast);
