@@ -121,8 +121,10 @@ impl SharedClock {
         self.facts().subscribed_at
     }
 
+    /// The last view stays when a broadcast is over: its last pictures are still to be counted.
     pub(crate) fn set_view(&self, view: Option<ClockView>) {
-        self.facts().view = view;
+        let mut facts = self.facts();
+        facts.view = view.or(facts.view);
     }
 
     pub(crate) fn set_admitted(&self, at: Mono) {

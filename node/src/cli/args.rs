@@ -176,7 +176,7 @@ pub struct PublishArgs {
 pub struct WatchArgs {
     /// The link of the room
     pub link: String,
-    /// Whose broadcast goes to --out: a peer id or any unambiguous end of it
+    /// Watch this publisher only: a peer id or any end of it (without it, --out takes the first)
     #[arg(long, value_name = "PEER")]
     pub peer: Option<String>,
     /// Ask this member to feed us

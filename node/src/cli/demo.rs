@@ -121,6 +121,7 @@ async fn viewer(
     let config = WatchingConfig {
         clock: desk.clock,
         latency: LATENCY,
+        peer: None,
         start,
         trace: args.trace.as_deref().map(|base| trace::path_of(base, "watch", Some(number))),
         sinks: Box::new(NoSinks),

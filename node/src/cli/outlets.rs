@@ -19,21 +19,20 @@ pub(super) struct Outlets {
     recorder: Option<Recorder>,
     /// Tells that the recording has failed.
     failed: watch::Receiver<Option<String>>,
-    /// `--peer`: whose broadcast is recorded; without it the first announced.
-    wanted: Option<String>,
+    /// Whose broadcasts are recorded: the first one's that is watched.
     chosen: Option<PeerId>,
     page: Option<PageFeed>,
 }
 
 impl Outlets {
     /// Records into `out` if it is given, and shows in `page` if there is one.
-    pub(super) fn new(out: Option<PathBuf>, peer: Option<String>, page: Option<PageFeed>) -> Self {
+    pub(super) fn new(out: Option<PathBuf>, page: Option<PageFeed>) -> Self {
         let recorder = out.map(Recorder::new);
         let failed = match &recorder {
             Some(recorder) => recorder.failed(),
             None => watch::Sender::new(None).subscribe(),
         };
-        Self { recorder, failed, wanted: peer, chosen: None, page }
+        Self { recorder, failed, chosen: None, page }
     }
 
     /// Told once if the recording fails.
@@ -42,11 +41,6 @@ impl Outlets {
     }
 
     fn records(&mut self, publisher: PeerId) -> bool {
-        if let Some(wanted) = &self.wanted
-            && !publisher.to_string().ends_with(wanted.as_str())
-        {
-            return false;
-        }
         if self.chosen.is_none() {
             self.chosen = Some(publisher);
             say::note(&format!("recording {publisher}"));

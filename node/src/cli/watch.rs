@@ -44,11 +44,12 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
         say::note(&format!("The page is at {}", page.url()));
     }
     countdown.begin();
-    let outlets = Outlets::new(args.out.clone(), args.peer.clone(), Some(page.feed()));
+    let outlets = Outlets::new(args.out.clone(), Some(page.feed()));
     let failed = outlets.failed();
     let config = WatchingConfig {
         clock: desk.clock,
         latency: Duration::from_millis(args.latency.into()),
+        peer: args.peer.clone(),
         start,
         trace: args.trace.clone(),
         sinks: Box::new(outlets),

@@ -38,6 +38,8 @@ pub(super) trait Sinks: Send {
 pub(super) struct WatchingConfig {
     pub(super) clock: Clock,
     pub(super) latency: Duration,
+    /// `--peer`: only broadcasts of the peer whose id ends so.
+    pub(super) peer: Option<String>,
     /// When the command began, or what its times are counted from.
     pub(super) start: Mono,
     pub(super) trace: Option<PathBuf>,
@@ -130,7 +132,8 @@ impl Watching {
         for broadcast in &status.broadcasts {
             let known = self.rows.iter().any(|row| row.broadcast == broadcast.id)
                 || self.refused.contains(&broadcast.id)
-                || broadcast.publisher == self.room.me();
+                || broadcast.publisher == self.room.me()
+                || !self.is_wanted(broadcast.publisher);
             if !known && let Err(error) = self.play(broadcast).await {
                 tracing::warn!(publisher = %broadcast.publisher, %error, "cannot subscribe");
                 self.refused.push(broadcast.id);
@@ -146,6 +149,11 @@ impl Watching {
     /// Whether anything was ever played.
     pub(super) fn has_played(&self) -> bool {
         self.is_playing() || self.past.facts.received > 0
+    }
+
+    fn is_wanted(&self, publisher: PeerId) -> bool {
+        let wanted = self.config.peer.as_ref();
+        wanted.is_none_or(|end| publisher.to_string().ends_with(end.as_str()))
     }
 
     async fn play(&mut self, broadcast: &Broadcast) -> Result<(), RoomError> {
