@@ -69,7 +69,7 @@ fn new_room(args: &PublishArgs, desk: &Desk) -> Result<Invite, Fail> {
         roles: Roles::USUAL,
         expires,
     };
-    make_room(&desk.data, desk.me, wish).map_err(Fail::new)
+    make_room(&desk.data, (desk.me, desk.identity.port), wish).map_err(Fail::new)
 }
 
 /// Until the source, the person, the clock or the room ends it.

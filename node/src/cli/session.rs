@@ -58,7 +58,7 @@ impl Desk {
         common: &Common,
         invite: &Invite,
     ) -> Result<(Node, Room, RoomEvents), Fail> {
-        let listen = self.listen(common, invite)?;
+        let listen = self.listen(common, invite);
         let config = NodeConfig {
             key: self.identity.key.clone(),
             incarnation: self.identity.incarnation,
@@ -75,13 +75,13 @@ impl Desk {
     }
 
     /// Where to listen: as told; else on every interface, on the port that a LAN link of ours names.
-    fn listen(&self, common: &Common, invite: &Invite) -> Result<Vec<Multiaddr>, Fail> {
+    fn listen(&self, common: &Common, invite: &Invite) -> Vec<Multiaddr> {
         if !common.listen.is_empty() {
-            return Ok(common.listen.clone());
+            return common.listen.clone();
         }
         let named = Scope::of(invite) == Scope::Lan
             && invite.addresses().iter().any(|address| address.peer == Some(self.me));
-        let port = if named { self.data.port().map_err(Fail::new)? } else { 0 };
+        let port = if named { self.identity.port } else { 0 };
         let mut listen = vec![everywhere("ip4/0.0.0.0", port)];
         let has_v6 = if_addrs::get_if_addrs()
             .unwrap_or_default()
@@ -90,7 +90,7 @@ impl Desk {
         if has_v6 {
             listen.push(everywhere("ip6/::", port));
         }
-        Ok(listen)
+        listen
     }
 
     /// Whoever made the room holds a ticket from the room key, which no link ends.
@@ -137,7 +137,7 @@ fn bootstraps(common: &Common) -> Result<Vec<Address>, Fail> {
 }
 
 /// Refuses what this version does not do, and what cannot be meant.
-fn check(common: &Common) -> Result<(), Fail> {
+pub(super) fn check(common: &Common) -> Result<(), Fail> {
     if common.port_mapping {
         return Err(Fail::later("--port-mapping"));
     }

@@ -36,7 +36,7 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let invite = desk.read_link(&args.link)?;
     let mut signals = Signals::listen()?;
     let (node, room, mut events) = desk.join(&args.common, &invite).await?;
-    let page = Page::serve(args.common.viewer, desk.clock).await?;
+    let page = Page::serve(args.common.viewer, desk.clock, invite.expires()).await?;
     report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": page.url()}));
     if !args.no_open && args.out.is_none() {
         page.open();

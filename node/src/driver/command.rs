@@ -15,7 +15,7 @@ use super::Driver;
 use super::room::{RoomEntry, Track};
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
-use crate::net::policy::dial_policy;
+use crate::net::policy::{dial_policy, told_to_members};
 use crate::node::{EVENTS_MAX, JoinConfig, Publication, RoomEvent, Subscription};
 use crate::status::{RoomStatus, SharedClock};
 
@@ -128,6 +128,7 @@ impl Driver {
             rand::random(),
             now,
         );
+        let addresses = told_to_members(&ours, self.desk.me);
         self.bootstraps.join((config.room, config.secret), &config.addresses, now);
         let entry = RoomEntry::new(config.room, machine, proof, events);
         let status = entry.status.subscribe();
@@ -135,6 +136,7 @@ impl Driver {
         // Connections that are there already may be to members of this room.
         let links: Vec<_> = self.links.iter().map(super::swarm::connected).collect();
         if let Some(entry) = self.rooms.get_mut(&config.room) {
+            entry.machine.set_addresses(addresses, now);
             for connected in links {
                 entry.machine.handle_connected(connected, now);
             }

@@ -18,7 +18,7 @@ use super::Driver;
 use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
 use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
 use crate::net::links::Link;
-use crate::net::policy::{dial_policy, host_of};
+use crate::net::policy::{dial_policy, host_of, told_to_members};
 use crate::net::words::{self, OUTGOING_MAX, Side};
 use crate::node::StartError;
 
@@ -260,6 +260,9 @@ impl Driver {
     fn on_listen_change(&mut self, now: Now) {
         let listen: Vec<_> = self.swarm.listeners().cloned().collect();
         self.bootstraps.set_addresses(&listen, now);
+        for entry in self.rooms.values_mut() {
+            entry.machine.set_addresses(told_to_members(&listen, self.desk.me), now);
+        }
     }
 
     /// Starts one dial.
