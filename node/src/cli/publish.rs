@@ -15,9 +15,10 @@ use super::publishing::Publishing;
 use super::session::Desk;
 use super::{say, source, time, watch};
 use crate::making::{Wish, make_room};
-use crate::node::{Room, RoomEvent, RoomEvents};
+use crate::node::{Room, RoomEvents};
 use crate::play::publisher::State;
 use crate::report::Report;
+use crate::status::RoomEvent;
 use crate::trace::Trace;
 
 /// How long a link is good where nobody says otherwise.

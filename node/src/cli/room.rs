@@ -6,12 +6,11 @@ use roommate_protocol::trust::invite::Invite;
 use roommate_protocol::trust::terms::Roles;
 use serde_json::json;
 
-use super::args::{Common, RoomCommand, RoomCreateArgs, RoomShowArgs};
+use super::args::{RoomCommand, RoomCreateArgs, RoomShowArgs};
 use super::fail::Fail;
-use super::session::check;
+use super::session::{check, data_dir};
 use super::{say, time};
 use crate::clock::Clock;
-use crate::datadir::DataDir;
 use crate::making::{Scope, Wish, make_room};
 use crate::net::address::to_multiaddr;
 use crate::report::print_object;
@@ -146,12 +145,4 @@ fn roles(names: &[String]) -> Result<Roles, Fail> {
             })?;
     }
     Ok(roles)
-}
-
-/// The data directory that the common flags mean.
-pub(super) fn data_dir(common: &Common) -> Result<DataDir, Fail> {
-    if common.ephemeral {
-        return Ok(DataDir::ephemeral());
-    }
-    DataDir::open(common.data_dir.clone()).map_err(Fail::new)
 }

@@ -11,13 +11,13 @@ use roommate_protocol::trust::ticket::TicketChain;
 
 use super::args::Common;
 use super::fail::Fail;
-use super::room::data_dir;
 use super::say;
 use crate::clock::Clock;
+use crate::config::{JoinConfig, NodeConfig, Stumble};
 use crate::datadir::{DataDir, Identity};
 use crate::making::Scope;
 use crate::net::address::from_multiaddr;
-use crate::node::{JoinConfig, Node, NodeConfig, Room, RoomEvents, Stumble};
+use crate::node::{Node, Room, RoomEvents};
 
 /// Blocks the driver once a second (`MILLISECONDSxTIMES`): for the test that pictures do not wait for
 /// it.
@@ -117,6 +117,14 @@ impl Desk {
             addresses: invite.addresses().to_vec(),
         })
     }
+}
+
+/// The data directory that the common flags mean.
+pub(super) fn data_dir(common: &Common) -> Result<DataDir, Fail> {
+    if common.ephemeral {
+        return Ok(DataDir::ephemeral());
+    }
+    DataDir::open(common.data_dir.clone()).map_err(Fail::new)
 }
 
 fn everywhere(host: &str, port: u16) -> Multiaddr {

@@ -16,9 +16,9 @@ use super::page::Page;
 use super::say;
 use super::session::Desk;
 use super::watching::{Watching, WatchingConfig};
-use crate::node::{Room, RoomEvent, RoomEvents};
+use crate::node::{Room, RoomEvents};
 use crate::report::Report;
-use crate::status::RoomStatus;
+use crate::status::{RoomEvent, RoomStatus};
 
 /// With `--out`, how long a room without a broadcast is waited in.
 const OUT_WAIT: Duration = Duration::from_secs(10);

@@ -13,11 +13,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Driver;
 use super::room::{RoomEntry, Track};
+use crate::config::JoinConfig;
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
 use crate::net::policy::{dial_policy, told_to_members};
-use crate::node::{EVENTS_MAX, JoinConfig, Publication, RoomEvent, Subscription};
-use crate::status::{RoomStatus, SharedClock};
+use crate::status::{RoomEvent, RoomStatus, SharedClock};
+use crate::track::{Publication, Subscription};
+
+/// Events of one room that wait to be read; more, and the newest are counted as missed.
+const EVENTS_MAX: usize = 256;
 
 /// A room that was joined.
 pub(crate) struct Joined {

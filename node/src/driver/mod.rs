@@ -29,10 +29,10 @@ use self::bootstraps::Bootstraps;
 pub(crate) use self::command::Command;
 use self::feeds::{FeedNews, Feeds};
 use self::room::RoomEntry;
+use crate::config::{NodeConfig, StartError, Stumble};
 use crate::net::behaviour::{self, Behaviour};
 use crate::net::links::Links;
 use crate::net::words::{Desk, WORDS_MAX, Word};
-use crate::node::{NodeConfig, StartError, Stumble};
 
 /// Commands that wait for the driver.
 const COMMANDS_MAX: usize = 64;

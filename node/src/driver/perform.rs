@@ -17,7 +17,7 @@ use super::swarm::Purpose;
 use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
 use crate::net::words::Word;
-use crate::node::RoomEvent;
+use crate::status::RoomEvent;
 
 impl Driver {
     /// Does everything that the machines want, until none wants anything.

@@ -15,12 +15,12 @@ use roommate_transport::{DoorEvent, OpenError};
 use tokio::sync::mpsc;
 
 use super::Driver;
+use crate::config::StartError;
 use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
 use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
 use crate::net::links::Link;
 use crate::net::policy::{dial_policy, host_of, told_to_members};
 use crate::net::words::{self, OUTGOING_MAX, Side};
-use crate::node::StartError;
 
 /// Names the two ends of a connection alike, for the rule that chooses between two connections.
 const EXPORTER_LABEL: &[u8] = b"roommate/connection/1";
