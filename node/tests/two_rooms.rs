@@ -1,5 +1,7 @@
 //! One node in two rooms: each room's members see that room and nothing of the other.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic with its place is the report")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -172,6 +172,7 @@ impl Driver {
         let conn = link.conn;
         tracing::debug!(peer = %link.peer, conn = conn.0, "disconnected");
         self.feeds.handle_disconnected(conn);
+        self.closing.forget(conn);
         self.bootstraps.handle_disconnected(conn, now);
         for entry in self.rooms.values_mut() {
             entry.opening.retain(|opening| *opening != conn);
