@@ -290,15 +290,18 @@ async fn follow(
     }
 }
 
-/// Everything of the demo is on this machine and keeps nothing: what would change that is refused.
+/// Everything of the demo is on this machine and keeps nothing: what was typed to change that is said
+/// to have no effect; what the environment says is meant for other commands.
 fn check(args: &DemoArgs) -> Result<(), Fail> {
-    let common = &args.common;
-    super::session::check(common)?;
-    if !common.bootstrap.is_empty() || !common.listen.is_empty() {
-        return Err(Fail::usage(
-            "demo uses 127.0.0.1 only and its own bootstrap: --bootstrap and --listen are for \
-             publish and watch",
-        ));
+    super::session::check(&args.common)?;
+    let idle = ["--bootstrap", "--listen", "--data-dir", "--name"];
+    for typed in std::env::args().skip(1) {
+        if idle.iter().any(|flag| typed.split('=').next() == Some(flag)) {
+            say::note(&format!(
+                "demo uses 127.0.0.1, its own bootstrap, fresh keys and names of its own: {typed} \
+                 changes nothing"
+            ));
+        }
     }
     Ok(())
 }

@@ -278,10 +278,12 @@ impl Watching {
         };
         let facts = self.facts(row);
         format!(
-            "watching {}: {} pictures, {} gaps, latency p50 {} p99 {} ms",
+            "watching {} ({}): {} pictures, {} gaps, {:.1} Mbit/s, latency p50 {} p99 {} ms",
             row.publisher.short(),
+            route(row.publisher, row.fed.as_ref()),
             facts.received,
             facts.gaps,
+            row.kbps.unwrap_or_default() / 1000.0,
             facts.latency[0].map_or("?".into(), |ms| format!("{ms:.0}")),
             facts.latency[1].map_or("?".into(), |ms| format!("{ms:.0}")),
         )
