@@ -4,8 +4,12 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+
+/// A trace can be read while it grows; a killed program loses at most this much.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the trace cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,7 @@ pub struct Place {
 pub struct Trace {
     path: PathBuf,
     file: Option<BufWriter<File>>,
+    flushed: Instant,
 }
 
 impl Trace {
@@ -41,7 +46,11 @@ impl Trace {
     pub fn create(path: &Path) -> Result<Self, TraceError> {
         let file =
             File::create(path).map_err(|source| TraceError { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file: Some(BufWriter::new(file)) })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Some(BufWriter::new(file)),
+            flushed: Instant::now(),
+        })
     }
 
     /// What a publisher made: `encode_us` is the time from before drawing to the coded bytes.
@@ -72,6 +81,10 @@ impl Trace {
     fn write(&mut self, object: &serde_json::Value) {
         if let Some(Err(source)) = self.file.as_mut().map(|file| writeln!(file, "{object}")) {
             self.give_up(source);
+        }
+        if self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flushed = Instant::now();
+            self.flush();
         }
     }
 

@@ -5,6 +5,7 @@ pub mod args;
 mod demo;
 mod end;
 mod fail;
+mod outage;
 mod outlets;
 mod page;
 mod people;

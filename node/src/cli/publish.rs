@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::args::PublishArgs;
 use super::end::{Countdown, Signals};
 use super::fail::Fail;
+use super::outage::Outages;
 use super::publishing::Publishing;
 use super::session::Desk;
 use super::{say, source, time, watch};
 use crate::making::{Wish, make_room};
-use crate::node::{RoomEvent, RoomEvents};
+use crate::node::{Room, RoomEvent, RoomEvents};
 use crate::play::publisher::State;
 use crate::report::Report;
 use crate::trace::Trace;
@@ -47,8 +48,9 @@ pub(super) async fn run(args: PublishArgs) -> Result<(), Fail> {
         }
     }
     report.line(first);
-    let mut publishing = Publishing::begin(&desk, room, opened, trace).await?;
-    let result = live(&report, &mut publishing, &mut events, &mut countdown, &mut signals).await;
+    let mut publishing = Publishing::begin(&desk, room.clone(), opened, trace).await?;
+    let result =
+        live(&report, (&mut publishing, &room), &mut events, &mut countdown, &mut signals).await;
     let ended = publishing.end().await;
     report.summary(Value::Object(publishing.json()));
     if !args.json {
@@ -73,16 +75,18 @@ fn new_room(args: &PublishArgs, desk: &Desk) -> Result<Invite, Fail> {
 /// Until the source, the person, the clock or the room ends it.
 async fn live(
     report: &Report,
-    publishing: &mut Publishing,
+    (publishing, room): (&mut Publishing, &Room),
     events: &mut RoomEvents,
     countdown: &mut Countdown,
     signals: &mut Signals,
 ) -> Result<(), Fail> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut state = publishing.state();
+    let mut outages = Outages::default();
     loop {
         tokio::select! {
             _ = tick.tick() => {
+                outages.look(&room.status().bootstraps);
                 if publishing.is_live() {
                     report.line(Value::Object(publishing.json()));
                 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::args::WatchArgs;
 use super::end::{Countdown, Signals};
 use super::fail::Fail;
+use super::outage::Outages;
 use super::outlets::Outlets;
 use super::page::Page;
 use super::say;
@@ -108,13 +109,15 @@ impl Watch {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         let mut status = self.room.watch();
         let mut idle = Idle::default();
+        let mut outages = Outages::default();
         tokio::pin!(end);
         loop {
             let newest = status.borrow_and_update().clone();
             self.watching.follow(&newest).await;
-            if idle.look(self.watching.is_playing()) && !self.report.wanted() {
+            if idle.look(self.watching.is_playing()) {
                 say::note(&self.watching.sentence());
             }
+            outages.look(&newest.bootstraps);
             self.tell_page(&newest);
             let over = idle.over(self.until_over.filter(|_| self.watching.has_played()));
             tokio::select! {

@@ -121,6 +121,8 @@ pub struct Mp4Sink {
     /// Taken from the broadcast's decoding times; `None` before the first keyframe.
     zero: Option<i64>,
     held: Option<Held>,
+    /// The next picture follows the last one whatever its time stamps say.
+    joins: bool,
     pictures: Vec<Picture>,
     data: Vec<u8>,
     /// Decoding time at which the collected fragment begins, and that of its end.
@@ -178,6 +180,7 @@ impl Mp4Sink {
             span_max: (i64::from(timescale) / fragments_per_s).max(1),
             zero: None,
             held: None,
+            joins: false,
             pictures: Vec::new(),
             data: Vec::new(),
             begin: 0,
@@ -189,6 +192,12 @@ impl Mp4Sink {
             synced: Instant::now(),
             ended: false,
         }
+    }
+
+    /// Says that the next access unit is of another broadcast, whose time stamps have a zero of
+    /// their own: it is taken to follow the last one directly.
+    pub fn next_broadcast(&mut self) {
+        self.joins = self.held.is_some();
     }
 
     /// Seconds of the broadcast that are in the file.
@@ -216,7 +225,7 @@ impl Mp4Sink {
         }
         let mut at = dts.saturating_sub(self.zero.unwrap_or(dts));
         if let Some(held) = self.held.take() {
-            if at <= held.dts {
+            if std::mem::take(&mut self.joins) || at <= held.dts {
                 at = held.dts + self.nominal;
                 self.zero = Some(dts.saturating_sub(at));
             }

@@ -23,8 +23,13 @@ pub struct Recorder {
     failed: watch::Sender<Option<String>>,
 }
 
+enum Item {
+    Unit(ViewUnit),
+    NextBroadcast,
+}
+
 struct Work {
-    units: SyncSender<ViewUnit>,
+    units: SyncSender<Item>,
     /// Of the first broadcast; those of later ones are converted.
     timescale: u32,
     thread: JoinHandle<Result<(), SinkError>>,
@@ -52,7 +57,11 @@ impl Recorder {
     /// [`SinkError`] if the file cannot be opened.
     pub fn sink(&mut self, format: SinkFormat) -> Result<Box<dyn Sink>, SinkError> {
         let work = match &mut self.work {
-            Some(work) => work,
+            Some(work) => {
+                // A thread that has ended told why.
+                let _ = work.units.try_send(Item::NextBroadcast);
+                work
+            }
             empty => empty.insert(Work::start(&self.path, format, self.failed.clone())?),
         };
         Ok(Box::new(RecorderSink {
@@ -97,11 +106,18 @@ impl Work {
 
 fn write(
     mut sink: Mp4Sink,
-    units: &Receiver<ViewUnit>,
+    items: &Receiver<Item>,
     failed: &watch::Sender<Option<String>>,
 ) -> Result<(), SinkError> {
-    while let Ok(unit) = units.recv() {
-        if let Err(error) = sink.push(&unit) {
+    while let Ok(item) = items.recv() {
+        let written = match item {
+            Item::Unit(unit) => sink.push(&unit),
+            Item::NextBroadcast => {
+                sink.next_broadcast();
+                Ok(())
+            }
+        };
+        if let Err(error) = written {
             failed.send_replace(Some(error.to_string()));
             return Err(error);
         }
@@ -110,7 +126,7 @@ fn write(
 }
 
 struct RecorderSink {
-    units: SyncSender<ViewUnit>,
+    units: SyncSender<Item>,
     from: u32,
     to: u32,
     failed: watch::Sender<Option<String>>,
@@ -126,7 +142,7 @@ impl Sink for RecorderSink {
             unit.pts = convert(unit.pts);
             unit.decode_offset = convert(unit.decode_offset.into()) as i32;
         }
-        match self.units.try_send(unit) {
+        match self.units.try_send(Item::Unit(unit)) {
             // The thread has told why it ended.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {

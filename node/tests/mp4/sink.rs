@@ -125,6 +125,24 @@ fn a_publisher_that_comes_back_with_another_size_goes_on_in_the_file() {
     assert_eq!(frames(&out), [vec![(320, 240); 50], vec![(640, 480); 50]].concat());
 }
 
+#[test]
+fn a_broadcast_with_a_later_zero_leaves_no_hole() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.mp4");
+    let (format, units) = read(&fixture());
+    let mut sink = Mp4Sink::create(&out, SinkFormat::from(&format)).unwrap();
+    for hours in 0..2 {
+        sink.next_broadcast();
+        for mut unit in viewed(&units) {
+            unit.pts += hours * 3_600 * 12_800;
+            sink.push(&unit).unwrap();
+        }
+    }
+    sink.finish().unwrap();
+    let written: Vec<i64> = packets(&out).iter().map(|packet| packet.0).collect();
+    assert_eq!(written, (0..120).map(|number| number * 512).collect::<Vec<_>>());
+}
+
 /// The size of each picture that ffmpeg decodes.
 fn frames(path: &Path) -> Vec<(u32, u32)> {
     let dir = tempfile::tempdir().unwrap();

@@ -260,3 +260,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

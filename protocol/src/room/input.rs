@@ -14,7 +14,7 @@ pub struct ConnId(pub u64);
 /// How a connection runs. A later one in this list is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
-    /// Through a bootstrap's relay: words only, never pictures.
+    /// Through a bootstrap's relay, or over TCP, which has no streams for pictures: words only.
     Relayed,
     /// Straight to the peer.
     Direct,

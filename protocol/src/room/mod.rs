@@ -20,7 +20,7 @@ use crate::limits::{NAME_BYTES_MAX, TITLE_BYTES_MAX};
 use crate::time::{Mono, Now};
 use crate::trust::envelope::Envelope;
 use crate::trust::id::{Incarnation, PeerId, RoomPk};
-use crate::trust::ticket::Grant;
+use crate::trust::ticket::{Grant, TicketError};
 use crate::wire::fields::cut;
 use crate::wire::message::{self, Message, Signed};
 use crate::wire::signed::Payload;
@@ -130,7 +130,13 @@ impl Room {
         let (lots, dial_seed) = (draw(), draw());
         let parents = Parents::new(rng.next_u32());
         let me = PeerId(config.key.verifying_key().to_bytes());
-        let grant = config.tickets.verify(&config.room, &me, now.wall).ok();
+        let verified = config.tickets.verify(&config.room, &me, now.wall);
+        let refused = match verified {
+            Ok(_) => None,
+            Err(TicketError::Expired { .. }) => Some(EndReason::Expired),
+            Err(_) => Some(EndReason::Ticket),
+        };
+        let grant = verified.ok();
         let title = config.title.map(|title| cut(&title, TITLE_BYTES_MAX).to_owned());
         let mut room = Self {
             room: config.room,
@@ -162,8 +168,8 @@ impl Room {
             ended: None,
             outputs: VecDeque::new(),
         };
-        if room.grant.is_none() {
-            room.end(EndReason::Expired, now);
+        if let Some(reason) = refused {
+            room.end(reason, now);
         }
         room.settle(now);
         room

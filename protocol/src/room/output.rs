@@ -253,6 +253,8 @@ pub enum EndReason {
     Left,
     /// Our ticket has ended.
     Expired,
+    /// Our ticket was not valid from the beginning.
+    Ticket,
     /// A newer start of this node is in the room.
     Elsewhere,
 }
@@ -262,6 +264,9 @@ impl fmt::Display for EndReason {
         f.write_str(match self {
             Self::Left => "this node has left the room",
             Self::Expired => "the hour of this link has come and the room has ended here; ask for a new link",
+            Self::Ticket => {
+                "the ticket made from this link is not valid for the room: check this machine's clock, else ask for a new link"
+            }
             Self::Elsewhere => {
                 "the same node key was started elsewhere and has taken this one's place; use another --data-dir or --ephemeral to run both"
             }

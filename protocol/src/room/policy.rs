@@ -114,3 +114,6 @@ fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
     // A prefix of 0 would make the whole world ours.
     prefix != 0 && (a ^ b) >> (bits - prefix) == 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,28 @@ fn a_parent_that_breaks_the_rules_of_streams_is_left() {
     world.run(10 * S);
     assert!(world.see(1).feeding(&track).is_some(), "it may have been a fault that is mended");
 }
+
+#[test]
+fn of_two_that_ask_each_other_for_one_track_the_smaller_is_not_refused_for_the_circle() {
+    let mut reasons = Vec::new();
+    for _ in 0..12 {
+        let mut world = World::with_members(1);
+        let mut stranger = Stranger::member(&mut world, Roles::USUAL);
+        for _ in 0..reasons.len() {
+            stranger = Stranger::member(&mut world, Roles::USUAL);
+        }
+        stranger.come_in(&mut world, 0);
+        stranger.announce(&mut world, 0, catalog());
+        let id = world.see(0).broadcasts()[0].id;
+        let track = TrackKey { publisher: stranger.peer, broadcast: id, track: TrackId(0) };
+        world.act(0, |room, now| room.subscribe(track, Duration::ZERO, now).unwrap());
+        stranger.subscribe(&mut world, 0, track, 1);
+        let larger = stranger.peer > world.nodes[0].peer;
+        reasons.push((larger, stranger.refusals(&mut world)));
+    }
+    let [circle, other] = [RefuseReason::Loop, RefuseReason::NotForwarded].map(|r| r.number());
+    for (larger, refused) in &reasons {
+        assert_eq!(*refused, [if *larger { circle } else { other }]);
+    }
+    assert!(reasons.iter().any(|(larger, _)| *larger) && reasons.iter().any(|(larger, _)| !larger));
+}

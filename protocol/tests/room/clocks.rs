@@ -150,3 +150,16 @@ fn a_room_that_slept_as_a_whole_finds_together_again() {
         assert_eq!(world.seen_by(who).len(), 2, "{who}");
     }
 }
+
+#[test]
+fn after_a_sleep_no_older_sample_counts() {
+    let mut world = World::with_members(2);
+    let track = on_air(&mut world, 0);
+    watch(&mut world, 1, track);
+    let known = |world: &World| world.see(1).clock(track.publisher, track.broadcast).is_some();
+    assert!(known(&world));
+    world.act(1, |room, now| room.handle_resumed(now));
+    assert!(!known(&world));
+    world.run(2 * DELAY);
+    assert!(known(&world), "asked at once, not at the next second");
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roommate_protocol::room::{EndReason, Event, LeftWhy, Output, RetractedWhy, Route};
 use roommate_protocol::trust::id::TrackKey;
+use roommate_protocol::wire::close::CloseCode;
 
 use crate::broadcasts::{on_air, watch};
 use crate::world::{DELAY, MS, S, World};
@@ -68,6 +69,17 @@ fn a_restarted_publisher_is_seen_again_at_once_although_its_ghost_still_holds_co
     for who in 0..3 {
         let joined = world.when(who, |event| matches!(event, Event::PeerJoined { .. }));
         assert!(joined.unwrap() - restarted < S, "{who}");
+        let superseded = |output: &Output| {
+            matches!(output, Output::CloseConnection { code: CloseCode::Superseded, .. })
+        };
+        let closed: Vec<u64> = world.nodes[who]
+            .outputs
+            .iter()
+            .filter(|(_, output)| superseded(output))
+            .map(|(at, _)| *at)
+            .collect();
+        assert_eq!(closed.len(), 1, "{who}: the ghost's connection, and not the new one");
+        assert!(closed[0] <= joined.unwrap(), "{who}: at once");
         let restart =
             |event: &Event| matches!(event, Event::PeerLeft { why: LeftWhy::Restarted, .. });
         assert!(world.when(who, restart).is_some());

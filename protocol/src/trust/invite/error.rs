@@ -44,7 +44,7 @@ pub enum InviteError {
     #[error("an address in the link cannot be used: {0}")]
     Address(#[from] AddressError),
     /// The link is over.
-    #[error("the link ended {} ago: ask for a new one (if that cannot be, check this machine's clock)", spoken(.ago))]
+    #[error("the link expired {} ago: ask for a new one (if that cannot be, check this machine's clock)", spoken(.ago))]
     Expired {
         /// How long ago.
         ago: Duration,
