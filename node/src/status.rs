@@ -10,6 +10,8 @@ use roommate_protocol::time::{Mono, Wall};
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
 
+use roommate_transport::Counters;
+
 use crate::link::FeedStats;
 
 /// Somebody in the room.
@@ -38,8 +40,18 @@ pub struct Child {
     pub rtt: Duration,
     /// What was sent.
     pub stats: Arc<FeedStats>,
-    /// Bytes that the connection reported as lost, sent again since.
-    pub lost_bytes: u64,
+    /// What the connection has written, sent and lost.
+    pub counters: Option<Arc<Counters>>,
+}
+
+impl Child {
+    /// Whether everything was written and has arrived.
+    pub fn has_everything(&self) -> bool {
+        let arrived = |counters: &Arc<Counters>| {
+            counters.sent() >= counters.written() && counters.in_flight() == 0
+        };
+        self.stats.is_over() && self.counters.as_ref().is_none_or(arrived)
+    }
 }
 
 /// One subscription of ours.

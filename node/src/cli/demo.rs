@@ -82,7 +82,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     let peer = viewers.first().map(|viewer| viewer.room.me().to_string());
     report.line(json!({"ready": true, "peer": peer, "viewer_url": null}));
 
-    let trace = args.trace.as_deref().map(|base| trace::path_of(base, "publisher", None));
+    let trace = args.trace.as_deref().map(|base| trace::path_of(base, "publish", None));
     let trace = trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
     let mut publishing = Publishing::begin(&publisher_desk, room, opened, trace).await?;
     let demo = Demo { report, bootstrap, viewers };
@@ -122,7 +122,7 @@ async fn viewer(
         clock: desk.clock,
         latency: LATENCY,
         start,
-        trace: args.trace.as_deref().map(|base| trace::path_of(base, "viewer", Some(number))),
+        trace: args.trace.as_deref().map(|base| trace::path_of(base, "watch", Some(number))),
         sinks: Box::new(NoSinks),
     };
     let watching = Arc::new(Mutex::new(Watching::new(room.clone(), config)?));

@@ -112,7 +112,7 @@ impl Publishing {
         self.publisher.stop().await;
         let status = self.room.status();
         let deadline = tokio::time::Instant::now() + CHILDREN_WAIT;
-        while status.children.iter().any(|child| !child.stats.is_over())
+        while !status.children.iter().all(Child::has_everything)
             && tokio::time::Instant::now() < deadline
         {
             tokio::time::sleep(CHILDREN_LOOK).await;
@@ -137,6 +137,6 @@ fn child(child: &Child) -> Value {
         "reset": stats.reset,
         "max_write": stats.max_write,
         "max_unsent": stats.max_unsent,
-        "lost_bytes": child.lost_bytes,
+        "lost_bytes": child.counters.as_ref().map_or(0, |counters| counters.lost_bytes()),
     })
 }

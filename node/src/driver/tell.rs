@@ -82,7 +82,7 @@ impl Driver {
                 route: child.route.unwrap_or(Route::Direct),
                 rtt: path.map(|path| path.rtt).unwrap_or_default(),
                 stats,
-                lost_bytes: native.map_or(0, |native| native.counters().lost_bytes()),
+                counters: native.map(|native| native.counters()),
             })
         };
         entry.machine.children().into_iter().filter_map(row).collect()

@@ -3,6 +3,7 @@
 //! One task a track; it holds no picture longer than it takes to hand it on. No sink is waited for:
 //! the page skips, and the recorder's queue is bounded.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub trait Sink: Send {
     /// The next one, in order.
     fn take(&mut self, unit: &ViewUnit);
 }
+
+/// Access units that wait to be counted: the open group of a late joiner, and then some. The clock is
+/// known within a round trip; without one the oldest are never counted.
+const UNCOUNTED_MAX: usize = 4096;
 
 /// What was received so far.
 #[derive(Debug, Default)]
@@ -78,7 +83,9 @@ impl Player {
     pub fn start(config: PlayerConfig) -> Self {
         let stats = Arc::new(Mutex::new(WatchStats::default()));
         let stop = CancellationToken::new();
-        let work = Work { reorder: Reorder::new(config.latency), config, stats: stats.clone() };
+        let reorder = Reorder::new(config.latency);
+        let uncounted = VecDeque::new();
+        let work = Work { reorder, uncounted, config, stats: stats.clone() };
         let task = Some(tokio::spawn(work.run(stop.clone())));
         Self { stats, stop, task }
     }
@@ -110,6 +117,7 @@ impl Drop for Player {
 
 struct Work {
     reorder: Reorder,
+    uncounted: VecDeque<Uncounted>,
     config: PlayerConfig,
     stats: Arc<Mutex<WatchStats>>,
 }
@@ -146,14 +154,16 @@ impl Work {
             let now = self.config.clock.mono();
             // One access unit a turn: the cache is not locked while sinks work.
             match track.look(|cache| self.reorder.pull(cache, now)) {
-                Ordered::Ready(unit) => self.take(unit),
+                Ordered::Ready(unit) => self.take(&unit),
                 Ordered::Wait => break None,
                 Ordered::Ended(over) => break Some(over),
             }
         };
         let now = self.config.clock.mono();
         let (counts, stalls) = (self.reorder.counts(), self.reorder.stalls(now));
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = self.stats.clone();
+        let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(&mut stats);
         stats.received = counts.received;
         stats.gaps = counts.gaps;
         if stats.over.is_none() {
@@ -164,40 +174,26 @@ impl Work {
         over
     }
 
-    fn take(&mut self, ready: ReadyUnit) {
+    /// Hands an access unit to the sinks, and keeps what is to be counted of it.
+    fn take(&mut self, ready: &ReadyUnit) {
         let unit = ready.access_unit();
-        let ReadyUnit { seq, group, ready_at, .. } = ready;
-        let clock = &self.config.subscription.clock;
-        let view = clock.view();
-        let ready_us = view.map_or(0, |view| view.at(ready_at));
-        let caught_up = match (view, clock.admitted_at()) {
-            (Some(view), Some(admitted)) => unit.captured_us < view.at(admitted),
-            _ => false,
-        };
-        {
-            let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            stats.bytes += unit.data.len() as u64;
-            stats.first_picture.get_or_insert(ready_at);
-            stats.caught_up += u64::from(caught_up);
-            stats.clock = view.or(stats.clock);
-            if view.is_some() {
-                let latency_us = ready_us.saturating_sub(unit.captured_us);
-                if !caught_up {
-                    stats.latency_ms.add(latency_us as f64 / 1000.0);
-                }
-                if u128::try_from(latency_us).unwrap_or(0) <= self.config.latency.as_micros() {
-                    stats.live.get_or_insert(ready_at);
-                }
-            }
+        let ready_us = self.config.subscription.clock.view().map_or(0, |v| v.at(ready.ready_at));
+        if self.uncounted.len() == UNCOUNTED_MAX {
+            self.uncounted.pop_front();
         }
-        if let Some(trace) = &self.config.trace {
-            let place = Place { track: self.config.subscription.key.track.0, group, seq };
-            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
-            trace.received(place, unit.captured_us, unit.data.len(), ready_us);
-        }
+        self.uncounted.push_back(Uncounted {
+            place: Place {
+                track: self.config.subscription.key.track.0,
+                group: ready.group,
+                seq: ready.seq,
+            },
+            captured_us: unit.captured_us,
+            bytes: unit.data.len(),
+            ready_at: ready.ready_at,
+        });
         let unit = ViewUnit {
-            seq,
-            group,
+            seq: ready.seq,
+            group: ready.group,
             pts: unit.pts,
             decode_offset: unit.decode_offset,
             captured_us: unit.captured_us,
@@ -209,4 +205,38 @@ impl Work {
             sink.take(&unit);
         }
     }
+
+    /// Counts what was taken, as soon as the broadcast's clock and our admission are known: the
+    /// first pictures may overtake both.
+    fn count(&mut self, stats: &mut WatchStats) {
+        let clock = &self.config.subscription.clock;
+        let (Some(view), Some(admitted)) = (clock.view(), clock.admitted_at()) else { return };
+        stats.clock = Some(view);
+        for unit in self.uncounted.drain(..) {
+            let ready_us = view.at(unit.ready_at);
+            let latency_us = ready_us.saturating_sub(unit.captured_us);
+            stats.bytes += unit.bytes as u64;
+            stats.first_picture.get_or_insert(unit.ready_at);
+            if unit.captured_us < view.at(admitted) {
+                stats.caught_up += 1;
+            } else {
+                stats.latency_ms.add(latency_us as f64 / 1000.0);
+            }
+            if u128::try_from(latency_us).unwrap_or(0) <= self.config.latency.as_micros() {
+                stats.live.get_or_insert(unit.ready_at);
+            }
+            if let Some(trace) = &self.config.trace {
+                let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+                trace.received(unit.place, unit.captured_us, unit.bytes, ready_us);
+            }
+        }
+    }
+}
+
+/// What is counted of an access unit once the clock is known.
+struct Uncounted {
+    place: Place,
+    captured_us: i64,
+    bytes: usize,
+    ready_at: Mono,
 }
