@@ -148,8 +148,7 @@ impl Roster {
             .members
             .values()
             .flat_map(|member| member.claims.iter().filter(|(_, claim)| claim.is_about(member)));
-        let present = |who: &PeerId| *who == self.me || self.members.contains_key(who);
-        standing.filter(move |(who, _)| present(who)).map(|(_, claim)| &claim.signed)
+        standing.filter(|(who, _)| self.is_here(who)).map(|(_, claim)| &claim.signed)
     }
 
     /// Whether exactly this was said before.
@@ -217,7 +216,7 @@ impl Roster {
 
     /// A member, or we ourselves, say that it lost another. Whether that is news to pass on.
     pub(super) fn handle_lost(&mut self, reporter: PeerId, note: LostNote, signed: Signed) -> bool {
-        if reporter != self.me && !self.members.contains_key(&reporter) {
+        if !self.is_here(&reporter) {
             return false;
         }
         let Some(member) = self.members.get(&note.subject) else { return false };
@@ -242,6 +241,10 @@ impl Roster {
         }
         self.look.changed = true;
         true
+    }
+
+    fn is_here(&self, who: &PeerId) -> bool {
+        *who == self.me || self.members.contains_key(who)
     }
 
     /// Whether the entry of `member` names `other` as it is here now.

@@ -12,7 +12,7 @@ const SEEDS: u64 = 40;
 const MS: Duration = Duration::from_millis(1);
 /// Silence is noticed after up to 9 s; and where two died together, each waits 10 s for the other's
 /// word on it.
-const QUIET: Duration = Duration::from_secs(24);
+const QUIET: Duration = Duration::from_secs(12);
 
 fn line(dice: &mut Dice) -> Line {
     let mut line = Line::clean(2 * MS + dice.within(40 * MS));

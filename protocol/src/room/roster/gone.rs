@@ -1,11 +1,12 @@
 //! When a member whom we do not reach ourselves is gone.
 //!
 //! Its entry names neighbours, each in one start: who came again is another, and holds no old stream.
-//! - At once, when at least one and every neighbour *in reach* has said `lost`: those who are out of
-//!   reach may be dead as well, and are not waited for. Whoever owes us an answer for a second is out
-//!   of reach for as long; we ourselves are in our reach.
-//! - Where somebody has said it, after [`DISOWNED_MAX`] in which none of the others vouches.
-//! - Where nobody has, after [`ALONE_MAX`] in which none vouches.
+//! - At once, when one of them, or we who held a stream ourselves, said `lost`, and no other neighbour
+//!   *in reach* is silent about it: those out of reach may be dead as well, and are not waited for.
+//!   Whoever owes us an answer for a second is out of reach for as long. For this, whoever names the
+//!   member is its neighbour as well: its own entry may be older than the stream.
+//! - Where any member has said it, after [`DISOWNED_MAX`] in which nobody vouches.
+//! - Where nobody has, after [`ALONE_MAX`] in which nobody vouches.
 //!
 //! A neighbour *vouches* that is in reach, has not said `lost`, and names the member in its own entry
 //! as well. In a list that is as long as lists may be, it need not: some are always left out there.
@@ -24,7 +25,7 @@ pub(super) const ALONE_MAX: Duration = Duration::from_secs(10);
 /// Somebody has said `lost`, and the others neither say so nor list the member: they ended the stream
 /// for another reason, or their word went astray. An entry is up to two seconds behind its member's
 /// streams, and takes a moment to come here.
-pub(super) const DISOWNED_MAX: Duration = Duration::from_secs(3);
+pub(super) const DISOWNED_MAX: Duration = Duration::from_millis(2_500);
 
 /// Our own control streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,27 @@ enum Word {
     Vouched,
 }
 
+/// What all members' entries say together.
+#[derive(Debug)]
+struct Scene {
+    shorts: BTreeMap<ShortId, PeerId>,
+    reached: BTreeSet<PeerId>,
+    /// Which of those in reach name whom.
+    naming: BTreeMap<ShortId, Vec<PeerId>>,
+}
+
+impl Word {
+    /// How long that is borne.
+    const fn borne(self) -> Option<Duration> {
+        match self {
+            Self::Lost => Some(Duration::ZERO),
+            Self::Disowned => Some(DISOWNED_MAX),
+            Self::Alone => Some(ALONE_MAX),
+            Self::Vouched => None,
+        }
+    }
+}
+
 impl Roster {
     /// Whether anything could come out otherwise than the last time.
     fn look_again(&mut self, streams: &Streams, now: Mono) -> bool {
@@ -73,22 +95,17 @@ impl Roster {
         if !self.look_again(streams, now) {
             return BTreeSet::new();
         }
-        let shorts: BTreeMap<ShortId, PeerId> =
-            self.members.iter().map(|(peer, member)| (member.short, *peer)).collect();
-        let reached = self.reached(streams, &shorts);
-        let words: Vec<(PeerId, Word)> =
-            self.members.keys().map(|peer| (*peer, self.word(peer, &reached, &shorts))).collect();
+        let scene = self.scene(streams);
+        let word = |(peer, member): (&PeerId, &Member)| {
+            let linked = streams.linked.contains(peer);
+            (*peer, if linked { Word::Vouched } else { self.word(peer, member, &scene) })
+        };
+        let words: Vec<(PeerId, Word)> = self.members.iter().map(word).collect();
         let mut lost = BTreeSet::new();
         for (peer, word) in words {
             let Some(member) = self.members.get_mut(&peer) else { continue };
-            let max = match word {
-                _ if streams.linked.contains(&peer) => None,
-                Word::Vouched => None,
-                Word::Lost => Some(Duration::ZERO),
-                Word::Disowned => Some(DISOWNED_MAX),
-                Word::Alone => Some(ALONE_MAX),
-            };
-            member.alone = max.map(|max| (member.alone.map_or(now, |(since, _)| since), max));
+            let since = member.alone.map_or(now, |(since, _)| since);
+            member.alone = word.borne().map(|max| (since, max));
             if member.alone.is_some_and(|(since, max)| now.since(since) >= max) {
                 lost.insert(peer);
             }
@@ -96,57 +113,64 @@ impl Roster {
         lost
     }
 
-    fn word(
-        &self,
-        peer: &PeerId,
-        reached: &BTreeSet<PeerId>,
-        shorts: &BTreeMap<ShortId, PeerId>,
-    ) -> Word {
-        let Some(member) = self.members.get(peer) else { return Word::Alone };
-        let (mut said, mut silent, mut vouched) = (false, false, false);
-        if member.neighbours.contains(&self.short) {
-            said |= member.is_lost_by(&self.me);
-            silent |= !said;
-        }
-        for other in member.neighbours.iter().filter_map(|short| shorts.get(short)) {
-            if member.is_lost_by(other) {
-                said = true;
-            } else if reached.contains(other) && other != peer {
-                silent = true;
-                vouched |= self.members.get(other).is_some_and(|other| other.may_hold(member));
+    fn scene(&self, streams: &Streams) -> Scene {
+        let shorts = self.members.iter().map(|(peer, member)| (member.short, *peer)).collect();
+        let reached = self.reached(streams, &shorts);
+        let mut naming: BTreeMap<ShortId, Vec<PeerId>> = BTreeMap::new();
+        for peer in &reached {
+            let neighbours = self.members.get(peer).map(|member| &member.neighbours);
+            for short in neighbours.into_iter().flatten() {
+                naming.entry(*short).or_default().push(*peer);
             }
         }
-        match (said, silent, vouched) {
-            (true, false, _) => Word::Lost,
-            (_, _, true) => Word::Vouched,
-            (true, true, false) => Word::Disowned,
-            (false, _, false) => Word::Alone,
+        Scene { shorts, reached, naming }
+    }
+
+    fn word(&self, peer: &PeerId, member: &Member, scene: &Scene) -> Word {
+        let named = |other: &PeerId| self.is_neighbour(other, member);
+        let said_by: Vec<&PeerId> = member
+            .claims
+            .iter()
+            .filter(|(who, claim)| claim.is_about(member) && self.is_here(who))
+            .map(|(who, _)| who)
+            .collect();
+        let by_neighbour = said_by.iter().any(|who| **who == self.me || named(who));
+        let mut silent = named(&self.me) && !member.is_lost_by(&self.me);
+        let mut vouched = false;
+        let own = member.neighbours.iter().filter_map(|short| scene.shorts.get(short));
+        let naming = scene.naming.get(&member.short).into_iter().flatten();
+        for other in own.chain(naming) {
+            if other != peer && scene.reached.contains(other) && !member.is_lost_by(other) {
+                silent = true;
+                let holds = self.members.get(other).is_some_and(|other| other.may_hold(member));
+                vouched |= holds && named(other);
+            }
+        }
+        match (vouched, said_by.is_empty()) {
+            _ if by_neighbour && !silent => Word::Lost,
+            (true, _) => Word::Vouched,
+            (false, false) => Word::Disowned,
+            (false, true) => Word::Alone,
         }
     }
 
-    /// Everybody to whom a chain of streams leads from us, as far as entries tell. Whoever
-    /// owes us an answer is not among them, although others may reach it: what we see ourselves counts
-    /// more than a list that is seconds old.
+    /// Everybody to whom a chain of streams leads from us, as far as entries tell. Whoever owes us an
+    /// answer is not among them, although others may reach it: what we see ourselves counts more than
+    /// a list that is seconds old.
     fn reached(&self, streams: &Streams, shorts: &BTreeMap<ShortId, PeerId>) -> BTreeSet<PeerId> {
         let mut reached: BTreeSet<PeerId> = BTreeSet::new();
-        let mut open: Vec<PeerId> = streams
-            .answering
-            .iter()
-            .filter(|peer| self.members.contains_key(*peer))
-            .copied()
-            .collect();
+        let mut open: Vec<PeerId> = streams.answering.iter().copied().collect();
         while let Some(peer) = open.pop() {
             let slow = streams.linked.contains(&peer) && !streams.answering.contains(&peer);
-            if slow || !reached.insert(peer) {
+            let Some(member) = self.members.get(&peer).filter(|_| !slow) else { continue };
+            if !reached.insert(peer) {
                 continue;
             }
-            let Some(member) = self.members.get(&peer) else { continue };
-            open.extend(member.neighbours.iter().filter_map(|short| shorts.get(short)).filter(
-                |next| {
-                    // A stream that its other end has lost is none.
-                    self.members.get(*next).is_some_and(|next| !next.is_lost_by(&peer))
-                },
-            ));
+            // A stream that its other end has lost is none.
+            let holds = |next: &&PeerId| {
+                self.members.get(*next).is_some_and(|next| !next.is_lost_by(&peer))
+            };
+            open.extend(member.neighbours.iter().filter_map(|s| shorts.get(s)).filter(holds));
         }
         reached
     }
