@@ -63,8 +63,9 @@ impl OwnEntry {
 
 impl Room {
     pub(super) fn tick_own_entry(&mut self, now: Now) {
+        let pairs = self.pairs.iter().take(NEIGHBOURS_MAX);
         let neighbours: Vec<ShortId> =
-            self.pairs.keys().take(NEIGHBOURS_MAX).map(ShortId::from).collect();
+            pairs.map(|(peer, pair)| ShortId::of(peer, pair.incarnation)).collect();
         self.own.changed |= neighbours != self.own.neighbours;
         self.own.neighbours = neighbours;
         if self.own.due().is_none_or(|due| now.mono < due) {

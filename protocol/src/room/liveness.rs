@@ -1,5 +1,5 @@
 //! Whether the other end of a control stream still answers: a ping each second, two unanswered mean
-//! silent, nothing heard for ten seconds means dead.
+//! silent, nothing heard for nine seconds means dead.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,8 +11,12 @@ use crate::time::Mono;
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Unanswered pings that mean silent.
 const UNANSWERED_MAX: usize = 2;
-/// Nothing heard for this long, and the stream is given up: as long as QUIC itself would wait.
-pub(super) const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// Nothing heard for this long, and the stream is given up. A death is to be seen by all within 12 s,
+/// so this and the spreading of the word must fit; earlier, and whoever is only busy, or between two
+/// networks, would leave and come again in everybody's list, and his broadcasts with him.
+pub(super) const DEAD_AFTER: Duration = Duration::from_secs(9);
+/// Time to answer in, for those to whom we did not listen for a while.
+const EXCUSED: Duration = Duration::from_secs(2);
 /// Pings under way that are remembered: as many as are sent until the stream is dead.
 const OUTSTANDING_MAX: usize = 16;
 
@@ -57,6 +61,12 @@ impl Liveness {
         self.ping_at = self.ping_at.min(now);
     }
 
+    /// Silence so far proves nothing: we did not listen. A moment is left to answer in.
+    pub(super) fn excuse(&mut self, now: Mono) {
+        self.outstanding.clear();
+        self.heard_at = self.heard_at.max(now - (DEAD_AFTER - EXCUSED));
+    }
+
     /// Any frame was read at `read_at`.
     pub(super) fn handle_frame(&mut self, read_at: Mono) {
         self.heard_at = self.heard_at.max(read_at);
@@ -77,8 +87,12 @@ impl Liveness {
 
     /// Whether it has answered, and owes no answer for a second or longer.
     pub(super) fn is_prompt(&self, now: Mono) -> bool {
-        self.has_answered
-            && self.outstanding.front().is_none_or(|(_, sent)| now.since(*sent) < ANSWER_MAX)
+        self.has_answered && !self.is_slow(now)
+    }
+
+    /// Whether it owes an answer for a second or longer.
+    pub(super) fn is_slow(&self, now: Mono) -> bool {
+        self.outstanding.front().is_some_and(|(_, sent)| now.since(*sent) >= ANSWER_MAX)
     }
 
     pub(super) fn is_dead(&self, now: Mono) -> bool {

@@ -11,7 +11,7 @@ use crate::trust::id::PeerId;
 use crate::trust::ticket::{Grant, TicketChain};
 use crate::wire::close::CloseCode;
 use crate::wire::message::{Goodbye, Lost, Roster, Signed};
-use crate::wire::signed::{Leave, LostNote, Payload, RosterEntry};
+use crate::wire::signed::{Leave, LostNote, Payload, RosterEntry, ShortId};
 
 /// A ghost of ours signs with our key: what it signed so long after our own birth is no old copy.
 const GHOST_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -42,16 +42,16 @@ impl Room {
     /// Passes entries on, save to those who are their subjects' own neighbours and have them from
     /// there.
     fn pass_on(&mut self, news: Vec<(PeerId, Signed)>, from: Option<PeerId>) {
-        let others: Vec<(PeerId, ConnId)> = self
+        let others: Vec<(PeerId, ShortId, ConnId)> = self
             .pairs
             .iter()
             .filter(|(peer, _)| Some(**peer) != from)
-            .map(|(peer, pair)| (*peer, pair.current))
+            .map(|(peer, pair)| (*peer, ShortId::of(peer, pair.incarnation), pair.current))
             .collect();
-        for (peer, conn) in others {
+        for (peer, short, conn) in others {
             let lacks = |(subject, _): &&(PeerId, Signed)| {
                 let member = self.roster.get(subject);
-                *subject != peer && member.is_some_and(|member| !member.is_neighbour(&peer))
+                *subject != peer && member.is_some_and(|member| !member.is_neighbour(short))
             };
             let entries: Vec<Signed> =
                 news.iter().filter(lacks).map(|(_, signed)| signed.clone()).collect();
@@ -126,6 +126,10 @@ impl Room {
 
     pub(super) fn on_lost(&mut self, conn: ConnId, lost: Lost, now: Now) -> Result<(), Violation> {
         let from = self.conns.get(&conn).map(|conn| conn.peer);
+        let claimed = signer(&lost.signed);
+        if claimed.is_some_and(|peer| self.roster.is_claim_known(&peer, &lost.signed)) {
+            return Ok(());
+        }
         let Some((reporter, note)) = self.open::<LostNote>(conn, &lost.signed, now)? else {
             return Ok(());
         };
@@ -133,7 +137,7 @@ impl Room {
             if note.incarnation == self.incarnation {
                 self.own.refute(note.version);
             }
-        } else if self.roster.handle_lost(reporter, &self.me, note) {
+        } else if self.roster.handle_lost(reporter, note, lost.signed.clone()) {
             self.flood(&lost, from);
         }
         Ok(())
@@ -176,8 +180,8 @@ impl Room {
             };
             let (incarnation, version) = (member.incarnation, member.version);
             let note = LostNote { subject: peer, incarnation, version };
-            self.roster.handle_lost(self.me, &self.me.clone(), note);
             let signed = self.sign(&note);
+            self.roster.handle_lost(self.me, note, signed.clone());
             self.flood(&Lost { signed }, None);
         }
     }
@@ -189,8 +193,8 @@ impl Room {
         for peer in expired {
             self.drop_peer(peer, CloseCode::Expired, now);
         }
-        let linked = self.linked();
-        for (peer, why) in self.roster.poll_gone(&self.me, &linked, now) {
+        let streams = self.streams(now.mono);
+        for (peer, why) in self.roster.poll_gone(&streams, now) {
             self.losing.remove(&peer);
             self.tell(Event::PeerLeft { peer, why });
         }

@@ -99,6 +99,8 @@ pub struct Room {
     own: OwnEntry,
     /// Neighbours whose last stream broke, and when to say so.
     losing: BTreeMap<PeerId, Mono>,
+    /// After a sleep, not before this.
+    awake_at: Mono,
     shape: Shape,
     dialler: Dialler,
     /// Whom to dial, as policies last saw it.
@@ -149,9 +151,10 @@ impl Room {
             lots,
             conns: BTreeMap::new(),
             pairs: BTreeMap::new(),
-            roster: Roster::default(),
+            roster: Roster::new(me, config.incarnation),
             own: OwnEntry::default(),
             losing: BTreeMap::new(),
+            awake_at: now.mono,
             shape: Shape::default(),
             dialler: Dialler::new(me, config.dialling, &config.hints, dial_seed),
             wanted: BTreeSet::new(),

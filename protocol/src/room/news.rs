@@ -12,7 +12,7 @@ use crate::limits::FRAME_BYTES_MAX;
 use crate::time::Now;
 use crate::trust::id::PeerId;
 use crate::trust::ticket::Roles;
-use crate::wire::message::{Announce, Goodbye, ROSTER_ENTRIES_MAX, Retract, Roster, Signed};
+use crate::wire::message::{Announce, Goodbye, Lost, ROSTER_ENTRIES_MAX, Retract, Roster, Signed};
 use crate::wire::signed::{Announcement, Retraction};
 
 /// What entries of one message may take: lengths and counts take the rest of the frame.
@@ -27,6 +27,10 @@ impl Room {
         let entries: Vec<Signed> = own.chain(members).cloned().collect();
         for entries in cut(entries) {
             self.send(conn, &Roster { entries });
+        }
+        let claims: Vec<Signed> = self.roster.claims().cloned().collect();
+        for signed in claims {
+            self.send(conn, &Lost { signed });
         }
         let goodbyes: Vec<Signed> = self.roster.goodbyes().cloned().collect();
         for signed in goodbyes {

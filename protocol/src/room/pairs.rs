@@ -9,6 +9,7 @@ use super::duplicate::{self, Rival};
 use super::input::{ConnId, Connected};
 use super::liveness::ANSWER_MAX;
 use super::output::Output;
+use super::roster::Streams;
 use super::{CONNECTIONS_MAX, Room};
 use crate::media::clock::OffsetMeter;
 use crate::time::{Deadline, Mono, Now, Why};
@@ -113,7 +114,8 @@ impl Room {
         if broken {
             let heard = conn.pulse().map_or(now.mono, |pulse| pulse.heard_at());
             let blink = now.mono.since(heard) < HEARD_LATELY;
-            self.losing.insert(peer, if blink { now.mono + BLINK } else { now.mono });
+            let at = if blink { now.mono + BLINK } else { now.mono };
+            self.losing.insert(peer, at.max(self.awake_at));
             self.dialler.hurry(peer, now.mono);
         }
     }
@@ -121,6 +123,18 @@ impl Room {
     /// Whom we hold a stream to.
     pub(super) fn linked(&self) -> BTreeSet<PeerId> {
         self.pairs.keys().copied().collect()
+    }
+
+    /// Those of them who owe us no answer.
+    fn answering(&self, now: Mono) -> BTreeSet<PeerId> {
+        let pulse = |pair: &Pair| self.conns.get(&pair.current).and_then(Conn::pulse);
+        let answers = |pair: &Pair| pulse(pair).is_some_and(|pulse| !pulse.is_slow(now));
+        self.pairs.iter().filter(|(_, pair)| answers(pair)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Our streams, for the roster.
+    pub(super) fn streams(&self, now: Mono) -> Streams {
+        Streams { linked: self.linked(), answering: self.answering(now) }
     }
 
     /// Closes what belongs to an older start of `peer`.

@@ -1,6 +1,6 @@
 //! Who is here. Entries are signed by their subjects and hold for five minutes; nobody can retract
-//! another. *Gone* is decided here alone: by a goodbye, or when every listed neighbour has lost a
-//! member, or when none of them is reachable for ten seconds.
+//! another. *Gone* is decided here alone: by a goodbye, or as `gone` says, by what its neighbours say
+//! and by whether they are reached themselves.
 //!
 //! Bounds: [`MEMBERS_MAX`] members with [`CLAIMS_MAX`] claims each, [`GRAVES_MAX`] who have left.
 
@@ -17,6 +17,8 @@ use crate::wire::signed::{LostNote, RosterEntry, ShortId};
 
 mod gone;
 
+pub(super) use gone::Streams;
+
 /// Members that one node knows: what floods to all is still cheap at this size, and larger rooms
 /// need the crowd's own overlay.
 pub const MEMBERS_MAX: usize = 256;
@@ -29,9 +31,6 @@ pub(super) const RENEW: Duration = Duration::from_secs(120);
 const CLAIMS_MAX: usize = 32;
 /// Members who left, remembered as long as their entries could be played back.
 const GRAVES_MAX: usize = 512;
-/// None of the neighbours reachable for so long means gone.
-const ALONE_MAX: Duration = Duration::from_secs(10);
-
 /// A member's living entry.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -40,10 +39,14 @@ pub(super) struct Member {
     pub(super) version: u32,
     pub(super) grant: Grant,
     pub(super) name: String,
+    /// Its own name in others' lists of neighbours.
+    short: ShortId,
     neighbours: BTreeSet<ShortId>,
+    /// When it came.
+    since: Mono,
     until: Mono,
-    /// Since when none of its neighbours is reachable.
-    alone_since: Option<Mono>,
+    /// Since when nobody vouches for it, and how long that is borne.
+    alone: Option<(Mono, Duration)>,
     claims: BTreeMap<PeerId, Claim>,
 }
 
@@ -52,6 +55,15 @@ pub(super) struct Member {
 struct Claim {
     incarnation: Incarnation,
     version: u32,
+    /// As it came: newcomers are told, or they would wait for a word that was said before their time.
+    signed: Signed,
+}
+
+impl Claim {
+    /// Whether it is about `member` as it is here now, and not refuted.
+    fn is_about(&self, member: &Member) -> bool {
+        self.incarnation == member.incarnation && self.version >= member.version
+    }
 }
 
 /// What is remembered of a member who left.
@@ -91,14 +103,24 @@ impl Taken {
 }
 
 /// The table of members, ourselves not among them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Roster {
+    me: PeerId,
+    /// Our own name in others' lists of neighbours.
+    short: ShortId,
     members: BTreeMap<PeerId, Member>,
     graves: BTreeMap<PeerId, Grave>,
     look: gone::Look,
 }
 
 impl Roster {
+    /// An empty table of this start of `me`.
+    pub(super) fn new(me: PeerId, incarnation: Incarnation) -> Self {
+        let short = ShortId::of(&me, incarnation);
+        let (members, graves, look) = Default::default();
+        Self { me, short, members, graves, look }
+    }
+
     pub(super) fn get(&self, peer: &PeerId) -> Option<&Member> {
         self.members.get(peer)
     }
@@ -118,6 +140,23 @@ impl Roster {
     /// The goodbyes that could be needed against entries played back.
     pub(super) fn goodbyes(&self) -> impl Iterator<Item = &Signed> {
         self.graves.values().filter_map(|grave| grave.goodbye.as_ref())
+    }
+
+    /// What neighbours said of members who are still here, for newcomers.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Signed> {
+        let standing = self
+            .members
+            .values()
+            .flat_map(|member| member.claims.iter().filter(|(_, claim)| claim.is_about(member)));
+        standing.filter(|(who, _)| self.is_here(who)).map(|(_, claim)| &claim.signed)
+    }
+
+    /// Whether exactly this was said before.
+    pub(super) fn is_claim_known(&self, reporter: &PeerId, signed: &Signed) -> bool {
+        self.members
+            .values()
+            .filter_map(|member| member.claims.get(reporter))
+            .any(|claim| claim.signed == *signed)
     }
 
     /// An entry whose signature and chain were checked.
@@ -150,9 +189,9 @@ impl Roster {
             Some(old) if entry.version <= old.version => return Taken::Known,
             Some(_) => Taken::Renewed,
         };
-        let claims = match self.members.remove(&peer) {
-            Some(old) if taken == Taken::Renewed => old.claims,
-            _ => BTreeMap::new(),
+        let (since, claims) = match self.members.remove(&peer) {
+            Some(old) if taken == Taken::Renewed => (old.since, old.claims),
+            _ => (now.mono, BTreeMap::new()),
         };
         self.graves.remove(&peer);
         let mut member = Member {
@@ -161,9 +200,11 @@ impl Roster {
             version: entry.version,
             grant,
             name: entry.name,
+            short: ShortId::of(&peer, entry.incarnation),
             neighbours: entry.neighbours.into_iter().collect(),
+            since,
             until: now.mono + holds,
-            alone_since: None,
+            alone: None,
             claims,
         };
         // A higher version refutes.
@@ -173,12 +214,12 @@ impl Roster {
         taken
     }
 
-    /// A member says that it lost another. Whether that is news to pass on.
-    pub(super) fn handle_lost(&mut self, reporter: PeerId, me: &PeerId, note: LostNote) -> bool {
-        if reporter != *me && !self.members.contains_key(&reporter) {
+    /// A member, or we ourselves, say that it lost another. Whether that is news to pass on.
+    pub(super) fn handle_lost(&mut self, reporter: PeerId, note: LostNote, signed: Signed) -> bool {
+        if !self.is_here(&reporter) {
             return false;
         }
-        let Some(member) = self.members.get_mut(&note.subject) else { return false };
+        let Some(member) = self.members.get(&note.subject) else { return false };
         if reporter == note.subject
             || note.incarnation != member.incarnation
             || note.version < member.version
@@ -186,17 +227,34 @@ impl Roster {
         {
             return false;
         }
+        let mut stranger = None;
         if member.claims.len() >= CLAIMS_MAX && !member.claims.contains_key(&reporter) {
-            let neighbours = &member.neighbours;
-            let stranger =
-                member.claims.keys().find(|who| !neighbours.contains(&ShortId::from(*who)));
-            let Some(stranger) = stranger.copied() else { return false };
-            member.claims.remove(&stranger);
+            stranger = member.claims.keys().find(|who| !self.is_neighbour(who, member)).copied();
+            if stranger.is_none() {
+                return false;
+            }
         }
-        let claim = Claim { incarnation: note.incarnation, version: note.version };
-        member.claims.insert(reporter, claim);
+        if let Some(member) = self.members.get_mut(&note.subject) {
+            stranger.and_then(|stranger| member.claims.remove(&stranger));
+            let claim = Claim { incarnation: note.incarnation, version: note.version, signed };
+            member.claims.insert(reporter, claim);
+        }
         self.look.changed = true;
         true
+    }
+
+    fn is_here(&self, who: &PeerId) -> bool {
+        *who == self.me || self.members.contains_key(who)
+    }
+
+    /// Whether the entry of `member` names `other` as it is here now.
+    fn is_neighbour(&self, other: &PeerId, member: &Member) -> bool {
+        let short = match self.members.get(other) {
+            Some(other) => other.short,
+            None if *other == self.me => self.short,
+            None => return false,
+        };
+        member.neighbours.contains(&short)
     }
 
     /// A member says goodbye. Whether it was a member; `news` whether to pass it on.
@@ -224,20 +282,35 @@ impl Roster {
         was
     }
 
-    /// Takes out whoever is gone. `linked` are those to whom we hold a stream ourselves.
-    pub(super) fn poll_gone(
-        &mut self,
-        me: &PeerId,
-        linked: &BTreeSet<PeerId>,
-        now: Now,
-    ) -> Vec<(PeerId, LeftWhy)> {
+    /// The machine slept: that nobody vouched meanwhile means nothing.
+    pub(super) fn handle_resumed(&mut self) {
+        self.members.values_mut().for_each(|member| member.alone = None);
+        self.look.changed = true;
+    }
+
+    /// In a full table, takes out the one who came last of those to whom we hold no stream, so that
+    /// somebody who speaks to us always finds a place: with one link anybody can make names enough
+    /// to fill the table.
+    pub(super) fn make_room(&mut self, linked: &BTreeSet<PeerId>) -> Option<PeerId> {
+        if self.members.len() < MEMBERS_MAX {
+            return None;
+        }
+        let others = self.members.iter().filter(|(peer, _)| !linked.contains(peer));
+        let last = *others.max_by_key(|(_, member)| member.since)?.0;
+        self.members.remove(&last);
+        self.look.changed = true;
+        Some(last)
+    }
+
+    /// Takes out whoever is gone.
+    pub(super) fn poll_gone(&mut self, streams: &Streams, now: Now) -> Vec<(PeerId, LeftWhy)> {
         self.graves.retain(|_, grave| now.mono < grave.until);
-        let lost = self.lost(me, linked, now.mono);
+        let lost = self.lost(streams, now.mono);
         let mut gone = Vec::new();
         for (peer, member) in &self.members {
             let why = if member.grant.is_over(now.wall) {
                 LeftWhy::Expired
-            } else if linked.contains(peer) {
+            } else if streams.linked.contains(peer) {
                 continue;
             } else if lost.contains(peer) {
                 LeftWhy::Lost
@@ -264,8 +337,8 @@ impl Roster {
         let times = self.members.iter().flat_map(|(peer, member)| {
             let unlinked = !linked.contains(peer);
             let faded = unlinked.then_some((member.until, Why("a roster entry fades")));
-            let alone = member.alone_since.filter(|_| unlinked);
-            let alone = alone.map(|since| (since + ALONE_MAX, Why("a member is out of reach")));
+            let alone = member.alone.filter(|_| unlinked);
+            let alone = alone.map(|(since, max)| (since + max, Why("nobody vouches for a member")));
             let ends = member.grant.expires.map(|end| end + CLOCK_SKEW_MAX);
             let ends = ends.map(|end| (at_wall(end, now), Why("a member's ticket ends")));
             [faded, alone, ends]

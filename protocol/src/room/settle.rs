@@ -1,14 +1,19 @@
 //! The order in which policies look at what has changed, and when they want to look again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::conn::Stage;
+use super::liveness::DEAD_AFTER;
 use super::topology::{self, Shape};
 use super::{Room, SLEPT_MIN};
 use crate::time::{Deadline, Mono, Now, Why, earliest};
 use crate::trust::id::PeerId;
 use crate::wire::close::CloseCode;
 use crate::wire::message::{CANDIDATES_MAX, Parting};
+
+/// After a sleep, time to find everybody again.
+const AWAKE: Duration = Duration::from_secs(3);
 
 impl Room {
     /// A deadline has come.
@@ -20,8 +25,9 @@ impl Room {
     /// The machine slept, or its clocks jumped: samples of clocks are worth nothing, and whoever
     /// knew us may hold us for lost. A gap between inputs says the same.
     pub fn handle_resumed(&mut self, now: Now) {
-        self.notice(now);
-        self.resume(now);
+        let slept = now.mono.since(self.seen.mono);
+        self.seen = now;
+        self.resume(slept, now);
         self.settle(now);
     }
 
@@ -53,16 +59,24 @@ impl Room {
         let gap = now.mono.since(self.seen.mono);
         self.seen = now;
         if gap >= SLEPT_MIN && !self.pairs.is_empty() {
-            self.resume(now);
+            self.resume(gap, now);
         }
     }
 
-    fn resume(&mut self, now: Now) {
+    /// Silence that we slept through is no sign of anybody's death: nobody is held for lost before
+    /// there was time to reach them again. Streams are another matter: after a long sleep our silence
+    /// has ended them at the other end, and waiting for an answer there would cost a second or two.
+    fn resume(&mut self, slept: Duration, now: Now) {
+        self.awake_at = now.mono + AWAKE;
+        self.roster.handle_resumed();
         for pair in self.pairs.values_mut() {
             pair.meter.reset();
         }
         for conn in self.conns.values_mut() {
             if let Some(pulse) = conn.pulse_mut() {
+                if slept < DEAD_AFTER {
+                    pulse.excuse(now.mono);
+                }
                 pulse.hurry(now.mono);
             }
         }

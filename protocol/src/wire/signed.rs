@@ -4,6 +4,8 @@
 //! appends are skipped. Reading proves nothing but the form: the envelope says who, and the ticket
 //! chain inside says what they may.
 
+use sha2::{Digest, Sha256};
+
 use super::catalog::Catalog;
 use super::fields::{Fields, cut, put_text};
 use crate::address::Address;
@@ -17,14 +19,23 @@ pub const NEIGHBOURS_MAX: usize = 16;
 /// Addresses that an entry names: IPv4 and IPv6, at home and outside, over QUIC and TCP.
 pub const ENTRY_ADDRESSES_MAX: usize = 8;
 
-/// The first eight bytes of a PeerId: enough to tell the members of one room apart.
+/// One start of one member, in eight bytes: enough to tell those of one room apart. It names the
+/// start and not the key alone, so that nobody takes a neighbour who came again for the one who held
+/// the stream.
+///
+/// Bytes: the first eight of SHA-256(`"neighbour/1"` ‖ PeerId 32 ‖ incarnation 16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShortId(pub [u8; 8]);
 
-impl From<&PeerId> for ShortId {
-    fn from(peer: &PeerId) -> Self {
+impl ShortId {
+    /// The short name of this start of `peer`.
+    pub fn of(peer: &PeerId, incarnation: Incarnation) -> Self {
+        let mut start = Vec::with_capacity(16);
+        put_incarnation(incarnation, &mut start);
+        let hash = Sha256::new().chain_update(b"neighbour/1").chain_update(peer.0);
+        let hash: [u8; 32] = hash.chain_update(start).finalize().into();
         let mut short = [0; 8];
-        short.copy_from_slice(&peer.0[..8]);
+        short.copy_from_slice(&hash[..8]);
         Self(short)
     }
 }

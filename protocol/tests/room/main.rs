@@ -7,6 +7,7 @@ mod admission;
 mod broadcasts;
 mod clocks;
 mod crowd;
+mod dying;
 mod golden;
 mod hostile;
 mod joining;

@@ -79,7 +79,10 @@ impl Stranger {
     /// Our entry, signed now, one version higher each time.
     pub(crate) fn entry(&mut self, world: &World) -> Signed {
         self.version += 1;
-        let neighbours = self.conns.iter().map(|(who, _)| ShortId::from(&world.nodes[*who].peer));
+        let neighbours = self.conns.iter().map(|(who, _)| {
+            let node = &world.nodes[*who];
+            ShortId::of(&node.peer, node.incarnation())
+        });
         self.seal(
             world,
             &RosterEntry {

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use roommate_protocol::address::{Address, Carrier, Host, Kind};
 use roommate_protocol::room::policy::DialPolicy;
-use roommate_protocol::room::{ConnId, Event, Output, Room, RoomConfig, Route, Source, Violation};
+use roommate_protocol::room::{
+    ConnId, Connected, Event, Output, Room, RoomConfig, Route, Source, Violation,
+};
 use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk};
 use roommate_protocol::trust::invite::{CertificateTerms, Invite};
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) wall_error: i64,
     pub(crate) mono_start: u64,
     pub(crate) asleep: bool,
+    /// Its loop is blocked: what comes is read, stamped and queued.
+    backlog: Option<Vec<(Happening, Now)>>,
     pub(crate) events: Vec<(u64, Event)>,
     pub(crate) outputs: Vec<(u64, Output)>,
     pub(crate) violations: Vec<Violation>,
@@ -61,6 +65,7 @@ struct Wire {
 enum Happening {
     Frame { conn: ConnId, to: Who, life: u64, frame: Bytes },
     Up { conn: ConnId },
+    Connected { connected: Connected, to: Who },
     Control { conn: ConnId, to: Who, passed: bool },
     Down { conn: ConnId, to: Who, life: u64 },
     DialFailed { to: Who, life: u64, peer: Option<PeerId> },
@@ -85,6 +90,13 @@ pub(crate) struct World {
     wires: BTreeMap<ConnId, Wire>,
     queue: BTreeMap<(u64, u64), Happening>,
     counter: u64,
+}
+
+impl Node {
+    /// Which start this is.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        Incarnation { counter: self.starts, nonce: self.starts * 77 }
+    }
 }
 
 impl World {
@@ -149,6 +161,7 @@ impl World {
             wall_error: 0,
             mono_start: 1_000 * S * (who as u64 + 1),
             asleep: false,
+            backlog: None,
             events: Vec::new(),
             outputs: Vec::new(),
             violations: Vec::new(),
@@ -183,7 +196,7 @@ impl World {
             tickets: node.tickets.clone(),
             name: format!("node {who}"),
             title: (who == 0).then(|| "the den".to_owned()),
-            incarnation: Incarnation { counter: node.starts, nonce: node.starts * 77 },
+            incarnation: node.incarnation(),
             hints: node.hints.clone(),
             dialling: DialPolicy { loopback: true, subnets: vec![] },
         };
@@ -215,6 +228,21 @@ impl World {
     pub(crate) fn wake(&mut self, who: Who) {
         self.nodes[who].asleep = false;
         self.touched.insert(who);
+    }
+
+    /// The node's loop is blocked; its connections live on.
+    pub(crate) fn block(&mut self, who: Who) {
+        self.nodes[who].backlog = Some(Vec::new());
+        self.touched.insert(who);
+    }
+
+    /// The loop goes on: with deadlines that have passed, then with what has come.
+    pub(crate) fn unblock(&mut self, who: Who) {
+        let backlog = self.nodes[who].backlog.take().unwrap_or_default();
+        self.act(who, |room, now| room.handle_timeout(now));
+        for (happening, read_at) in backlog {
+            self.happen(happening, read_at);
+        }
     }
 
     /// The other ends of a dead or sleeping node's connections wait for QUIC's idle timeout.
@@ -340,7 +368,7 @@ impl World {
             self.now = self.now.max(next);
             if queued == Some(next) {
                 let (_, happening) = self.queue.pop_first().unwrap();
-                self.happen(happening);
+                self.arrive(happening);
             } else if let Some((_, who)) = due {
                 self.act(who, |room, now| room.handle_timeout(now));
             }
@@ -368,7 +396,7 @@ impl World {
     }
 
     fn due(&self, who: Who) -> Option<u64> {
-        let node = self.nodes.get(who).filter(|node| !node.asleep)?;
+        let node = self.nodes.get(who).filter(|node| !node.asleep && node.backlog.is_none())?;
         let (at, _) = node.room.as_ref()?.poll_timeout()?;
         Some(at.as_micros().saturating_sub(node.mono_start))
     }

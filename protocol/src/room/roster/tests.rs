@@ -32,7 +32,7 @@ fn entry(version: u32, now: Now, neighbours: &[PeerId]) -> RosterEntry {
         chain: vec![],
         name: String::new(),
         addresses: vec![],
-        neighbours: neighbours.iter().map(ShortId::from).collect(),
+        neighbours: neighbours.iter().map(|peer| ShortId::of(peer, FIRST)).collect(),
     }
 }
 
@@ -43,16 +43,18 @@ fn put(roster: &mut Roster, who: PeerId, version: u32, now: Now, neighbours: &[P
 }
 
 fn lose(roster: &mut Roster, reporter: PeerId, subject: PeerId, version: u32) -> bool {
-    roster.handle_lost(reporter, &ME, LostNote { subject, incarnation: FIRST, version })
+    let signed = Signed(vec![reporter.0[0], subject.0[0], version as u8]);
+    roster.handle_lost(reporter, LostNote { subject, incarnation: FIRST, version }, signed)
 }
 
 fn gone(roster: &mut Roster, linked: &[PeerId], now: Now) -> Vec<(PeerId, LeftWhy)> {
-    roster.poll_gone(&ME, &linked.iter().copied().collect(), now)
+    let linked: BTreeSet<PeerId> = linked.iter().copied().collect();
+    roster.poll_gone(&Streams { answering: linked.clone(), linked }, now)
 }
 
 /// Members 1, 2 and 3 in a full mesh with us, at second 0.
 fn mesh() -> Roster {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(ME, FIRST);
     for n in 1..=3 {
         let others: Vec<_> = (1..=3).filter(|m| *m != n).map(peer).chain([ME]).collect();
         assert_eq!(put(&mut roster, peer(n), 1, at(0), &others), Taken::Joined);
@@ -114,7 +116,7 @@ fn whoever_is_linked_to_us_is_not_gone_whatever_others_say() {
 
 #[test]
 fn ten_seconds_without_a_reachable_neighbour_mean_gone_and_one_in_reach_does_not() {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(ME, FIRST);
     put(&mut roster, peer(1), 1, at(0), &[ME]);
     put(&mut roster, peer(2), 1, at(0), &[peer(3)]);
     put(&mut roster, peer(3), 1, at(0), &[peer(2)]);
@@ -135,7 +137,7 @@ fn ten_seconds_without_a_reachable_neighbour_mean_gone_and_one_in_reach_does_not
 
 #[test]
 fn with_no_neighbour_left_ten_seconds_are_waited() {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(ME, FIRST);
     put(&mut roster, peer(1), 1, at(0), &[]);
     put(&mut roster, peer(2), 1, at(0), &[peer(7)]);
     assert_eq!(gone(&mut roster, &[], at(1)), []);
@@ -145,10 +147,10 @@ fn with_no_neighbour_left_ten_seconds_are_waited() {
 
 #[test]
 fn an_entry_fades_after_five_minutes_and_its_wall_time_may_be_two_off() {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(ME, FIRST);
     put(&mut roster, peer(1), 1, at(0), &[]);
     for (signed, taken) in [(479, true), (581, true), (621, true), (622, false)] {
-        let mut fresh = Roster::default();
+        let mut fresh = Roster::new(ME, FIRST);
         let entry = entry(1, at(signed), &[]);
         let what = fresh.handle_entry(peer(2), entry, (grant(), Signed(vec![])), at(501));
         assert_eq!(what == Taken::Joined, taken, "{signed}");
@@ -204,7 +206,7 @@ fn strangers_claims_do_not_count_and_do_not_fill_the_table() {
 
 #[test]
 fn the_tables_hold_no_more_than_their_bounds() {
-    let mut roster = Roster::default();
+    let mut roster = Roster::new(ME, FIRST);
     let who = |n: u16| {
         let mut peer = peer(0xAB);
         peer.0[..2].copy_from_slice(&n.to_be_bytes());

@@ -244,7 +244,7 @@ fn an_expired_link_mints_nothing_and_says_so() {
     let ago = Duration::from_secs(3 * 3_600);
     let refused = mint(end + ago).unwrap_err();
     assert_eq!(refused, InviteError::Expired { ago });
-    assert!(refused.to_string().starts_with("the link ended 3 hours ago"), "{refused}");
+    assert!(refused.to_string().starts_with("the link expired 3 hours ago"), "{refused}");
     // Within the skew it is still good, and so is its ticket.
     let now = end + Duration::from_secs(119);
     let chain = mint(now).unwrap();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use roommate_protocol::address::Address;
 use roommate_protocol::room::proof::{ProofDialler, ProofKey, ProofListener, Step};
 use roommate_protocol::room::{ConnId, Connected, Output, Room};
+use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::wire::message::Incoming;
 
@@ -14,18 +15,36 @@ impl World {
         self.nodes[who].room.is_some() && !self.nodes[who].asleep
     }
 
-    pub(super) fn happen(&mut self, happening: Happening) {
+    /// Something comes to a node: it happens now, or when its loop is no longer blocked.
+    pub(super) fn arrive(&mut self, happening: Happening) {
+        if let Happening::Up { conn } = happening {
+            return self.bring_up(conn);
+        }
+        let to = happening.to();
+        let read_at = self.now_of(to);
+        match &mut self.nodes[to].backlog {
+            Some(backlog) => backlog.push((happening, read_at)),
+            None => self.happen(happening, read_at),
+        }
+    }
+
+    pub(super) fn happen(&mut self, happening: Happening, read_at: Now) {
         match happening {
             Happening::Frame { conn, to, life, frame } => {
                 let up = self.wires.get(&conn).is_some_and(|wire| wire.up);
                 if up && self.hears(to) && self.life(to) == life {
                     self.nodes[to].frames += 1;
-                    let result =
-                        self.act(to, |room, now| room.handle_frame(conn, &frame[4..], now, now));
+                    let result = self
+                        .act(to, |room, now| room.handle_frame(conn, &frame[4..], read_at, now));
                     self.nodes[to].violations.extend(result.err());
                 }
             }
-            Happening::Up { conn } => self.bring_up(conn),
+            Happening::Up { .. } => {}
+            Happening::Connected { connected, to } => {
+                if self.hears(to) {
+                    self.act(to, |room, now| room.handle_connected(connected, now));
+                }
+            }
             Happening::Control { conn, to, passed } => {
                 if self.wires.get(&conn).is_some_and(|wire| wire.up) && self.hears(to) {
                     self.act(to, |room, now| {
@@ -62,9 +81,7 @@ impl World {
         for (who, dialled) in [(wire.dialler, true), (wire.listener, false)] {
             let peer = self.nodes[wire.other(who)].peer;
             let connected = Connected { conn, peer, dialled, route: wire.route, exporter };
-            if self.hears(who) {
-                self.act(who, |room, now| room.handle_connected(connected, now));
-            }
+            self.arrive(Happening::Connected { connected, to: who });
         }
     }
 
@@ -152,6 +169,19 @@ impl World {
         let Some(wire) = self.wires.get(&conn).copied() else { return };
         let to = wire.other(who);
         self.later(DELAY, |world| Happening::Down { conn, to, life: world.life(to) });
+    }
+}
+
+impl Happening {
+    fn to(&self) -> Who {
+        match self {
+            Self::Frame { to, .. }
+            | Self::Connected { to, .. }
+            | Self::Control { to, .. }
+            | Self::Down { to, .. }
+            | Self::DialFailed { to, .. } => *to,
+            Self::Up { .. } => unreachable!("comes to two"),
+        }
     }
 }
 
