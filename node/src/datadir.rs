@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
-use roommate_protocol::trust::id::{Incarnation, RoomPk};
+use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk};
 use roommate_protocol::trust::secret::RoomSecret;
 
 const NODE_KEY: &str = "node.key";
@@ -51,6 +51,9 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// Another process of this data directory holds the node key: this one has a fresh key.
     pub second: bool,
+    /// The UDP port that a LAN link of this node names: the one that is kept, or one drawn for this
+    /// process where it holds no kept key.
+    pub port: u16,
     /// Held until the process ends.
     _lock: Option<File>,
 }
@@ -115,36 +118,36 @@ impl DataDir {
             Err(fs::TryLockError::WouldBlock) => return Ok(fresh(true)),
             Err(fs::TryLockError::Error(source)) => return Err(unusable(&path, source)),
         }
-        let path = root.join(NODE_KEY);
-        let key = match read_exact::<32>(&path)? {
-            Some(secret) => SigningKey::from_bytes(&secret),
-            None => {
-                let key = SigningKey::from_bytes(&rand::random());
-                write_whole(&path, key.as_bytes())?;
-                key
-            }
-        };
+        let key = kept_key(root)?;
         let path = root.join(STARTS);
         let counter = read_exact::<8>(&path)?.map_or(0, u64::from_be_bytes).saturating_add(1);
         write_whole(&path, &counter.to_be_bytes())?;
         let incarnation = Incarnation { counter, nonce: rand::random() };
-        Ok(Identity { key, incarnation, second: false, _lock: Some(lock) })
+        let port = self.port()?;
+        Ok(Identity { key, incarnation, second: false, port, _lock: Some(lock) })
     }
 
-    /// The UDP port that LAN links of this data directory name: drawn once, then kept. A fresh one
-    /// where nothing is kept.
+    /// The node key and port of this data directory, whoever uses them now: what a link names that is
+    /// made here for later. Fresh ones where nothing is kept.
     ///
     /// # Errors
-    /// [`DataDirError`] if it cannot be kept.
-    pub fn port(&self) -> Result<u16, DataDirError> {
-        // Above the range that Linux hands out by itself, so that no other program is given it.
-        let drawn = || rand::random_range(61_000..=65_000u16);
-        let Some(root) = &self.root else { return Ok(drawn()) };
+    /// As [`DataDir::identity`].
+    pub fn kept(&self) -> Result<(PeerId, u16), DataDirError> {
+        let key = match &self.root {
+            Some(root) => kept_key(root)?,
+            None => SigningKey::from_bytes(&rand::random()),
+        };
+        Ok((PeerId(key.verifying_key().to_bytes()), self.port()?))
+    }
+
+    /// The port that LAN links of this data directory name: drawn once, then kept.
+    fn port(&self) -> Result<u16, DataDirError> {
+        let Some(root) = &self.root else { return Ok(drawn_port()) };
         let path = root.join(PORT);
         if let Some(port) = read_exact::<2>(&path)? {
             return Ok(u16::from_be_bytes(port));
         }
-        let port = drawn();
+        let port = drawn_port();
         write_whole(&path, &port.to_be_bytes())?;
         Ok(port)
     }
@@ -195,11 +198,27 @@ fn room_path(root: &Path, pk: &RoomPk) -> PathBuf {
     root.join(ROOMS).join(format!("{}.key", HEXLOWER.encode(&pk.0)))
 }
 
+fn kept_key(root: &Path) -> Result<SigningKey, DataDirError> {
+    let path = root.join(NODE_KEY);
+    if let Some(secret) = read_exact::<32>(&path)? {
+        return Ok(SigningKey::from_bytes(&secret));
+    }
+    let key = SigningKey::from_bytes(&rand::random());
+    write_whole(&path, key.as_bytes())?;
+    Ok(key)
+}
+
+/// Above the range that Linux hands out by itself, so that no other program is given it.
+fn drawn_port() -> u16 {
+    rand::random_range(61_000..=65_000)
+}
+
 fn fresh(second: bool) -> Identity {
     Identity {
         key: SigningKey::from_bytes(&rand::random()),
         incarnation: Incarnation { counter: 0, nonce: rand::random() },
         second,
+        port: drawn_port(),
         _lock: None,
     }
 }
@@ -249,7 +268,8 @@ mod tests {
         let again = data.identity().unwrap();
         assert_eq!(again.key.to_bytes(), key);
         assert!(again.incarnation > incarnation);
-        assert_eq!(data.port().unwrap(), data.port().unwrap());
+        let kept = (PeerId(again.key.verifying_key().to_bytes()), again.port);
+        assert_eq!(data.kept().unwrap(), kept);
     }
 
     #[test]
@@ -260,6 +280,8 @@ mod tests {
         let second = data.identity().unwrap();
         assert!(second.second && !first.second);
         assert_ne!(second.key.to_bytes(), first.key.to_bytes());
+        // A link made by the second process for later names what the directory keeps.
+        assert_eq!(data.kept().unwrap().0.0, first.key.verifying_key().to_bytes());
 
         let key = SigningKey::from_bytes(&[9; 32]);
         let pk = RoomPk(key.verifying_key().to_bytes());

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod datadir;
 mod driver;
 pub mod link;
@@ -15,5 +16,6 @@ pub mod play;
 pub mod report;
 pub mod status;
 pub mod trace;
+pub mod track;
 pub mod version;
 pub mod viewer;

@@ -79,7 +79,7 @@ pub struct Wish<'a> {
     pub title: Option<String>,
     /// Bootstraps to name in the link; none: a LAN link.
     pub bootstraps: &'a [Multiaddr],
-    /// Where this node will listen, for a LAN link; empty: the data directory's own port.
+    /// Where this node will listen, for a LAN link; empty: the port given beside it.
     pub listen: &'a [Multiaddr],
     /// What whoever comes by the link may do.
     pub roles: Roles,
@@ -87,16 +87,21 @@ pub struct Wish<'a> {
     pub expires: Option<Wall>,
 }
 
-/// Makes a room, keeps its key in `data` and returns its link.
+/// Makes a room, keeps its key in `data` and returns its link. A LAN link names the node `me`, on
+/// `port` where it was not told where to listen.
 ///
 /// # Errors
 /// [`MakeError`]
-pub fn make_room(data: &DataDir, me: PeerId, wish: Wish<'_>) -> Result<Invite, MakeError> {
+pub fn make_room(
+    data: &DataDir,
+    (me, port): (PeerId, u16),
+    wish: Wish<'_>,
+) -> Result<Invite, MakeError> {
     if wish.title.as_ref().is_some_and(|title| title.len() > TITLE_BYTES_MAX) {
         return Err(MakeError::Title);
     }
     let addresses = if wish.bootstraps.is_empty() {
-        lan_addresses(data, me, wish.listen)?
+        lan_addresses(me, port, wish.listen)?
     } else {
         bootstrap_addresses(wish.bootstraps)?
     };
@@ -126,12 +131,8 @@ fn bootstrap_addresses(bootstraps: &[Multiaddr]) -> Result<Vec<Address>, MakeErr
 }
 
 /// Where this node will be found on its LAN: the addresses given, else every address of its
-/// interfaces with the data directory's own port.
-fn lan_addresses(
-    data: &DataDir,
-    me: PeerId,
-    listen: &[Multiaddr],
-) -> Result<Vec<Address>, MakeError> {
+/// interfaces with `port`.
+fn lan_addresses(me: PeerId, port: u16, listen: &[Multiaddr]) -> Result<Vec<Address>, MakeError> {
     let mut addresses = Vec::new();
     for addr in listen {
         let address = Address { peer: Some(me), ..from_multiaddr(addr, Kind::Member)? };
@@ -141,7 +142,7 @@ fn lan_addresses(
         }
     }
     if listen.is_empty() {
-        addresses = on_every_interface(me, data.port()?);
+        addresses = on_every_interface(me, port);
     }
     if addresses.is_empty() { Err(MakeError::NoAddress) } else { Ok(addresses) }
 }
@@ -197,7 +198,7 @@ mod tests {
         let listen = ["/ip4/127.0.0.1/udp/4009/quic-v1".parse().unwrap()];
         let me = PeerId([8; 32]);
         let wish = Wish { listen: &listen, ..wish(None) };
-        let invite = make_room(&DataDir::ephemeral(), me, wish).unwrap();
+        let invite = make_room(&DataDir::ephemeral(), (me, 61_000), wish).unwrap();
         assert_eq!(Scope::of(&invite), Scope::Lan);
         assert_eq!(invite.addresses()[0].peer, Some(me));
         assert_eq!(invite.addresses()[0].port, 4009);
@@ -210,19 +211,22 @@ mod tests {
         let whole = [format!("/ip4/31.7.1.2/udp/4001/quic-v1/p2p/{peer}").parse().unwrap()];
         let data = DataDir::ephemeral();
         let wanted = Wish { bootstraps: &whole, ..wish(None) };
-        let invite = make_room(&data, PeerId([8; 32]), wanted).unwrap();
+        let invite = make_room(&data, (PeerId([8; 32]), 61_000), wanted).unwrap();
         assert_eq!(Scope::of(&invite), Scope::Internet);
 
         let nameless = ["/ip4/31.7.1.2/udp/4001/quic-v1".parse().unwrap()];
         let wanted = Wish { bootstraps: &nameless, ..wish(None) };
-        let refused = make_room(&data, PeerId([8; 32]), wanted).unwrap_err();
+        let refused = make_room(&data, (PeerId([8; 32]), 61_000), wanted).unwrap_err();
         assert!(matches!(refused, MakeError::NoPeer(_)), "{refused}");
     }
 
     #[test]
     fn a_title_that_does_not_fit_is_refused() {
-        let refused =
-            make_room(&DataDir::ephemeral(), PeerId([8; 32]), wish(Some(&"ä".repeat(33))));
+        let refused = make_room(
+            &DataDir::ephemeral(),
+            (PeerId([8; 32]), 61_000),
+            wish(Some(&"ä".repeat(33))),
+        );
         assert!(matches!(refused, Err(MakeError::Title)));
     }
 }

@@ -4,90 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
-use roommate_protocol::address::Address;
 use roommate_protocol::media::clock::ClockView;
-use roommate_protocol::room::{Event, Refusal};
-use roommate_protocol::trust::id::{BroadcastId, Incarnation, PeerId, RoomPk, TrackKey};
-use roommate_protocol::trust::secret::RoomSecret;
-use roommate_protocol::trust::ticket::TicketChain;
+use roommate_protocol::room::Refusal;
+use roommate_protocol::trust::id::{BroadcastId, PeerId, RoomPk, TrackKey};
 use roommate_protocol::wire::catalog::Catalog;
-use roommate_transport::Congestion;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock::Clock;
+pub use crate::config::{JoinConfig, NodeConfig, StartError, Stumble};
 use crate::driver::{self, Command};
-use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
-use crate::net::SwarmError;
-use crate::status::{RoomStatus, SharedClock};
-
-/// Events of one room that wait to be read; more, and the newest are counted as missed.
-pub(crate) const EVENTS_MAX: usize = 256;
-
-/// What a node is started with.
-pub struct NodeConfig {
-    /// Names the node.
-    pub key: SigningKey,
-    /// Which start of this key this is.
-    pub incarnation: Incarnation,
-    /// The name shown to others.
-    pub name: String,
-    /// Where to listen.
-    pub listen: Vec<Multiaddr>,
-    /// Bootstraps beside those of the links.
-    pub bootstraps: Vec<Address>,
-    /// The congestion controller.
-    pub congestion: Congestion,
-    /// The node's clocks.
-    pub clock: Clock,
-    /// Blocks the driver for a while, again and again: for the test that pictures do not wait for
-    /// it.
-    pub stumble: Option<Stumble>,
-}
-
-/// A test hook: how often and for how long the driver is blocked, once a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stumble {
-    /// How long each time.
-    pub length: Duration,
-    /// How often.
-    pub times: u32,
-}
-
-/// What a room is joined with.
-pub struct JoinConfig {
-    /// The room.
-    pub room: RoomPk,
-    /// Lets us find it.
-    pub secret: RoomSecret,
-    /// Lets us in.
-    pub tickets: TicketChain,
-    /// Its title, where known.
-    pub title: Option<String>,
-    /// The addresses of the link.
-    pub addresses: Vec<Address>,
-}
-
-/// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The network could not be built.
-    #[error(transparent)]
-    Swarm(#[from] SwarmError),
-    /// An address cannot be listened on.
-    #[error("cannot listen on {addr}: {why}; choose another with --listen")]
-    Listen {
-        /// The address.
-        addr: Multiaddr,
-        /// What the system said.
-        why: String,
-    },
-    /// The system gives no more threads.
-    #[error("no thread can be started for the node: {0}")]
-    Thread(String),
-}
+use crate::status::{RoomEvent, RoomStatus};
+use crate::track::{Publication, Subscription};
 
 /// The driver has ended, by shutdown or by a fault that it logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,35 +101,6 @@ pub struct Room {
 /// What happens in a room, in order.
 pub struct RoomEvents {
     events: mpsc::Receiver<RoomEvent>,
-}
-
-/// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoomEvent {
-    /// As the room machine tells it.
-    Room(Event),
-    /// So many events were lost because nobody read them: look at the status.
-    Missed(u64),
-}
-
-/// A track that this node publishes.
-pub struct Publication {
-    /// Its name.
-    pub key: TrackKey,
-    /// Where its access units go.
-    pub track: Arc<SharedTrack>,
-    /// The broadcast's clock.
-    pub view: ClockView,
-}
-
-/// A track that this node subscribes to.
-pub struct Subscription {
-    /// Its name.
-    pub key: TrackKey,
-    /// Where its access units arrive.
-    pub track: Arc<SharedTrack>,
-    /// The broadcast's clock as known here.
-    pub clock: Arc<SharedClock>,
 }
 
 impl RoomEvents {

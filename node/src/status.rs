@@ -4,12 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roommate_protocol::media::clock::ClockView;
-use roommate_protocol::room::Route;
-use roommate_protocol::room::{Broadcast, EndReason};
+use roommate_protocol::room::{Broadcast, EndReason, Event, Route};
 use roommate_protocol::time::{Mono, Wall};
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
-
 use roommate_transport::Counters;
 
 use crate::link::FeedStats;
@@ -138,4 +136,13 @@ impl SharedClock {
     fn facts(&self) -> MutexGuard<'_, ClockFacts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomEvent {
+    /// As the room machine tells it.
+    Room(Event),
+    /// So many events were lost because nobody read them: look at the status.
+    Missed(u64),
 }

@@ -15,13 +15,16 @@ use roommate_protocol::trust::ticket::Roles;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{Common, DemoArgs};
 use super::end::{Countdown, Signals};
 use super::fail::Fail;
+use super::outlets::Outlets;
+use super::page::Page;
 use super::publishing::Publishing;
 use super::session::Desk;
-use super::watching::{NoSinks, Watching, WatchingConfig};
+use super::watching::{Watching, WatchingConfig};
 use super::{say, source};
 use crate::datadir::DataDir;
 use crate::making::{Wish, make_room};
@@ -42,6 +45,7 @@ struct Viewer {
     watching: Arc<Mutex<Watching>>,
     /// Follows what is on in the room.
     task: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 /// Runs the command to its end.
@@ -50,6 +54,7 @@ struct Viewer {
 /// [`Fail`]
 pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     let report = Report::new("demo", args.json);
+    check(&args)?;
     let mut countdown = Countdown::new(args.seconds)?;
     let mut signals = Signals::listen()?;
     let here: Multiaddr = [Protocol::Ip4(Ipv4Addr::LOCALHOST), Protocol::Udp(0), Protocol::QuicV1]
@@ -75,12 +80,20 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     let publisher_common = Common { name: Some("publisher".into()), ..common.clone() };
     let (publisher_node, room, _events) = publisher_desk.join(&publisher_common, &invite).await?;
 
+    let page = Page::serve(args.common.viewer, publisher_desk.clock, invite.expires()).await?;
+    let url = page.url().to_owned();
+    if !args.no_open {
+        page.open();
+    } else if !args.json {
+        say::note(&format!("The page is at {url}"));
+    }
+    let mut page = Some(page);
     let mut viewers = Vec::new();
     for number in 1..=usize::from(args.viewers) {
-        viewers.push(viewer(&args, &common, &invite, number).await?);
+        viewers.push(viewer(&args, &common, &invite, (number, page.take())).await?);
     }
     let peer = viewers.first().map(|viewer| viewer.room.me().to_string());
-    report.line(json!({"ready": true, "peer": peer, "viewer_url": null}));
+    report.line(json!({"ready": true, "peer": peer, "viewer_url": url}));
 
     let trace = args.trace.as_deref().map(|base| trace::path_of(base, "publish", None));
     let trace = trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
@@ -103,14 +116,14 @@ fn demo_room(me: PeerId, bootstraps: &[Multiaddr]) -> Result<Invite, Fail> {
         roles: Roles::USUAL,
         expires: None,
     };
-    make_room(&DataDir::ephemeral(), me, wish).map_err(Fail::new)
+    make_room(&DataDir::ephemeral(), (me, 0), wish).map_err(Fail::new)
 }
 
 async fn viewer(
     args: &DemoArgs,
     common: &Common,
     invite: &Invite,
-    number: usize,
+    (number, page): (usize, Option<Page>),
 ) -> Result<Viewer, Fail> {
     let common = Common { name: Some(format!("viewer {number}")), ..common.clone() };
     let desk = Desk::open(&common)?;
@@ -124,11 +137,14 @@ async fn viewer(
         peer: None,
         start,
         trace: args.trace.as_deref().map(|base| trace::path_of(base, "watch", Some(number))),
-        sinks: Box::new(NoSinks),
+        sinks: Box::new(Outlets::new(None, page.as_ref().map(Page::feed))),
     };
     let watching = Arc::new(Mutex::new(Watching::new(room.clone(), config)?));
-    let task = tokio::spawn(follow(room.clone(), watching.clone()));
-    Ok(Viewer { node, room, watching, task })
+    let stop = CancellationToken::new();
+    let name = format!("viewer {number}");
+    let following = follow(room.clone(), watching.clone(), (name, page), stop.clone());
+    let task = tokio::spawn(following);
+    Ok(Viewer { node, room, watching, task, stop })
 }
 
 struct Demo {
@@ -225,7 +241,8 @@ impl Demo {
             say::note("");
         }
         for viewer in self.viewers {
-            viewer.task.abort();
+            viewer.stop.cancel();
+            let _ = viewer.task.await;
             viewer.watching.lock().await.end().await;
             viewer.node.shutdown().await;
         }
@@ -233,15 +250,57 @@ impl Demo {
     }
 }
 
-async fn follow(room: Room, watching: Arc<Mutex<Watching>>) {
+/// Follows the room of one viewer, and shows it in the page if this viewer has one.
+async fn follow(
+    room: Room,
+    watching: Arc<Mutex<Watching>>,
+    (name, mut page): (String, Option<Page>),
+    stop: CancellationToken,
+) {
     let mut status = room.watch();
     loop {
         let newest = status.borrow_and_update().clone();
-        watching.lock().await.follow(&newest).await;
-        if status.changed().await.is_err() {
-            return;
+        let seen = {
+            let mut watching = watching.lock().await;
+            watching.follow(&newest).await;
+            watching.seen()
+        };
+        if let Some(page) = &page {
+            let me = room.me().to_string();
+            page.tell((&me, &name), &room.room().to_string(), &newest, &seen);
+        }
+        let request = async {
+            match &mut page {
+                Some(page) => page.serve_request(&room, &newest).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = status.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+            }
+            () = request => {}
+            () = stop.cancelled() => break,
         }
     }
+    if let Some(page) = page {
+        page.shutdown().await;
+    }
+}
+
+/// Everything of the demo is on this machine and keeps nothing: what would change that is refused.
+fn check(args: &DemoArgs) -> Result<(), Fail> {
+    let common = &args.common;
+    super::session::check(common)?;
+    if !common.bootstrap.is_empty() || !common.listen.is_empty() {
+        return Err(Fail::usage(
+            "demo uses 127.0.0.1 only and its own bootstrap: --bootstrap and --listen are for \
+             publish and watch",
+        ));
+    }
+    Ok(())
 }
 
 impl DemoArgs {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use roommate_protocol::time::Wall;
 use roommate_protocol::trust::id::{BroadcastId, TrackKey};
 use roommate_protocol::wire::catalog::TrackKind;
 use tokio::sync::mpsc;
@@ -29,6 +30,9 @@ pub(super) struct Page {
     viewer: Viewer,
     numbers: Numbers,
     requests: mpsc::Receiver<PageRequest>,
+    clock: Clock,
+    /// When the link ends.
+    ends: Option<Wall>,
 }
 
 /// Where players put what the page shows.
@@ -60,12 +64,16 @@ impl Numbers {
 
 impl Page {
     /// Serves the page on loopback, at `addr` or a free port.
-    pub(super) async fn serve(addr: Option<SocketAddr>, clock: Clock) -> Result<Self, Fail> {
+    pub(super) async fn serve(
+        addr: Option<SocketAddr>,
+        clock: Clock,
+        ends: Option<Wall>,
+    ) -> Result<Self, Fail> {
         let (ask, requests) = mpsc::channel(REQUESTS_MAX);
         let addr = addr.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
         let config = ViewerConfig { addr, clock, requests: Some(ask) };
         let viewer = Viewer::start(config).await.map_err(Fail::new)?;
-        Ok(Self { viewer, numbers: Numbers::default(), requests })
+        Ok(Self { viewer, numbers: Numbers::default(), requests, clock, ends })
     }
 
     /// Its address, launch token included.
@@ -133,7 +141,7 @@ impl Page {
             room: Some(PageRoom {
                 title: status.title.clone(),
                 short: room.chars().take(8).collect(),
-                ends_in_s: None,
+                ends_in_s: self.ends.map(|end| end.as_secs() - self.clock.now().wall.as_secs()),
             }),
             me: me.to_owned(),
             members,

@@ -15,9 +15,10 @@ use super::publishing::Publishing;
 use super::session::Desk;
 use super::{say, source, time, watch};
 use crate::making::{Wish, make_room};
-use crate::node::{Room, RoomEvent, RoomEvents};
+use crate::node::{Room, RoomEvents};
 use crate::play::publisher::State;
 use crate::report::Report;
+use crate::status::RoomEvent;
 use crate::trace::Trace;
 
 /// How long a link is good where nobody says otherwise.
@@ -69,7 +70,7 @@ fn new_room(args: &PublishArgs, desk: &Desk) -> Result<Invite, Fail> {
         roles: Roles::USUAL,
         expires,
     };
-    make_room(&desk.data, desk.me, wish).map_err(Fail::new)
+    make_room(&desk.data, (desk.me, desk.identity.port), wish).map_err(Fail::new)
 }
 
 /// Until the source, the person, the clock or the room ends it.

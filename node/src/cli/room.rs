@@ -2,16 +2,15 @@
 
 use std::io::{IsTerminal, stderr};
 
-use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::trust::invite::Invite;
 use roommate_protocol::trust::terms::Roles;
 use serde_json::json;
 
-use super::args::{Common, RoomCommand, RoomCreateArgs, RoomShowArgs};
+use super::args::{RoomCommand, RoomCreateArgs, RoomShowArgs};
 use super::fail::Fail;
+use super::session::{check, data_dir};
 use super::{say, time};
 use crate::clock::Clock;
-use crate::datadir::DataDir;
 use crate::making::{Scope, Wish, make_room};
 use crate::net::address::to_multiaddr;
 use crate::report::print_object;
@@ -36,8 +35,9 @@ fn create(args: RoomCreateArgs) -> Result<(), Fail> {
     let expires = time::parse(&args.open_until, now.wall).map_err(Fail::usage)?;
     let roles = roles(&args.role)?;
     let data = data_dir(&args.common)?;
-    let identity = data.identity().map_err(Fail::new)?;
-    let me = PeerId(identity.key.verifying_key().to_bytes());
+    check(&args.common)?;
+    // The node that publishes later is the one that is kept here, also while another process is it.
+    let node = data.kept().map_err(Fail::new)?;
     let wish = Wish {
         title: args.title.clone(),
         bootstraps: &args.common.bootstrap,
@@ -45,7 +45,7 @@ fn create(args: RoomCreateArgs) -> Result<(), Fail> {
         roles,
         expires,
     };
-    let invite = make_room(&data, me, wish).map_err(Fail::new)?;
+    let invite = make_room(&data, node, wish).map_err(Fail::new)?;
     if args.json {
         print_object(&json!({
             "link": invite.to_string(),
@@ -85,7 +85,8 @@ pub(super) fn explain(invite: &Invite) {
 
 fn show(args: &RoomShowArgs) -> Result<(), Fail> {
     let now = Clock::from_env().map_err(Fail::new)?.now();
-    let invite = Invite::parse(&args.link).map_err(Fail::new)?;
+    check(&args.common)?;
+    let invite = Invite::parse(args.link.trim()).map_err(Fail::new)?;
     let data = data_dir(&args.common)?;
     let title = data.owned_room(&invite.room()).map_err(Fail::new)?.and_then(|room| room.title);
     let roles: Vec<_> = invite.roles().names().collect();
@@ -144,12 +145,4 @@ fn roles(names: &[String]) -> Result<Roles, Fail> {
             })?;
     }
     Ok(roles)
-}
-
-/// The data directory that the common flags mean.
-pub(super) fn data_dir(common: &Common) -> Result<DataDir, Fail> {
-    if common.ephemeral {
-        return Ok(DataDir::ephemeral());
-    }
-    DataDir::open(common.data_dir.clone()).map_err(Fail::new)
 }

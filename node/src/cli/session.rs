@@ -11,13 +11,13 @@ use roommate_protocol::trust::ticket::TicketChain;
 
 use super::args::Common;
 use super::fail::Fail;
-use super::room::data_dir;
 use super::say;
 use crate::clock::Clock;
+use crate::config::{JoinConfig, NodeConfig, Stumble};
 use crate::datadir::{DataDir, Identity};
 use crate::making::Scope;
 use crate::net::address::from_multiaddr;
-use crate::node::{JoinConfig, Node, NodeConfig, Room, RoomEvents, Stumble};
+use crate::node::{Node, Room, RoomEvents};
 
 /// Blocks the driver once a second (`MILLISECONDSxTIMES`): for the test that pictures do not wait for
 /// it.
@@ -58,7 +58,7 @@ impl Desk {
         common: &Common,
         invite: &Invite,
     ) -> Result<(Node, Room, RoomEvents), Fail> {
-        let listen = self.listen(common, invite)?;
+        let listen = self.listen(common, invite);
         let config = NodeConfig {
             key: self.identity.key.clone(),
             incarnation: self.identity.incarnation,
@@ -75,13 +75,13 @@ impl Desk {
     }
 
     /// Where to listen: as told; else on every interface, on the port that a LAN link of ours names.
-    fn listen(&self, common: &Common, invite: &Invite) -> Result<Vec<Multiaddr>, Fail> {
+    fn listen(&self, common: &Common, invite: &Invite) -> Vec<Multiaddr> {
         if !common.listen.is_empty() {
-            return Ok(common.listen.clone());
+            return common.listen.clone();
         }
         let named = Scope::of(invite) == Scope::Lan
             && invite.addresses().iter().any(|address| address.peer == Some(self.me));
-        let port = if named { self.data.port().map_err(Fail::new)? } else { 0 };
+        let port = if named { self.identity.port } else { 0 };
         let mut listen = vec![everywhere("ip4/0.0.0.0", port)];
         let has_v6 = if_addrs::get_if_addrs()
             .unwrap_or_default()
@@ -90,7 +90,7 @@ impl Desk {
         if has_v6 {
             listen.push(everywhere("ip6/::", port));
         }
-        Ok(listen)
+        listen
     }
 
     /// Whoever made the room holds a ticket from the room key, which no link ends.
@@ -119,6 +119,14 @@ impl Desk {
     }
 }
 
+/// The data directory that the common flags mean.
+pub(super) fn data_dir(common: &Common) -> Result<DataDir, Fail> {
+    if common.ephemeral {
+        return Ok(DataDir::ephemeral());
+    }
+    DataDir::open(common.data_dir.clone()).map_err(Fail::new)
+}
+
 fn everywhere(host: &str, port: u16) -> Multiaddr {
     format!("/{host}/udp/{port}/quic-v1").parse().expect("a constant form with a number")
 }
@@ -137,7 +145,7 @@ fn bootstraps(common: &Common) -> Result<Vec<Address>, Fail> {
 }
 
 /// Refuses what this version does not do, and what cannot be meant.
-fn check(common: &Common) -> Result<(), Fail> {
+pub(super) fn check(common: &Common) -> Result<(), Fail> {
     if common.port_mapping {
         return Err(Fail::later("--port-mapping"));
     }

@@ -16,9 +16,9 @@ use super::page::Page;
 use super::say;
 use super::session::Desk;
 use super::watching::{Watching, WatchingConfig};
-use crate::node::{Room, RoomEvent, RoomEvents};
+use crate::node::{Room, RoomEvents};
 use crate::report::Report;
-use crate::status::RoomStatus;
+use crate::status::{RoomEvent, RoomStatus};
 
 /// With `--out`, how long a room without a broadcast is waited in.
 const OUT_WAIT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let invite = desk.read_link(&args.link)?;
     let mut signals = Signals::listen()?;
     let (node, room, mut events) = desk.join(&args.common, &invite).await?;
-    let page = Page::serve(args.common.viewer, desk.clock).await?;
+    let page = Page::serve(args.common.viewer, desk.clock, invite.expires()).await?;
     report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": page.url()}));
     if !args.no_open && args.out.is_none() {
         page.open();

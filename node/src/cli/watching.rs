@@ -29,9 +29,7 @@ pub(super) trait Sinks: Send {
     /// Nothing more will come of it.
     fn ended(&mut self, publisher: PeerId, broadcast: BroadcastId);
     /// The recording, to finish it when every player has ended.
-    fn take_recorder(&mut self) -> Option<Recorder> {
-        None
-    }
+    fn take_recorder(&mut self) -> Option<Recorder>;
 }
 
 /// How a viewer watches.
@@ -44,17 +42,6 @@ pub(super) struct WatchingConfig {
     pub(super) start: Mono,
     pub(super) trace: Option<PathBuf>,
     pub(super) sinks: Box<dyn Sinks>,
-}
-
-/// Nothing but counts.
-pub(super) struct NoSinks;
-
-impl Sinks for NoSinks {
-    fn of(&mut self, _: &Broadcast, _: &CatalogTrack) -> Vec<Box<dyn Sink>> {
-        Vec::new()
-    }
-
-    fn ended(&mut self, _: PeerId, _: BroadcastId) {}
 }
 
 struct Row {

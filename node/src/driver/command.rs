@@ -13,11 +13,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Driver;
 use super::room::{RoomEntry, Track};
+use crate::config::JoinConfig;
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
-use crate::net::policy::dial_policy;
-use crate::node::{EVENTS_MAX, JoinConfig, Publication, RoomEvent, Subscription};
-use crate::status::{RoomStatus, SharedClock};
+use crate::net::policy::{dial_policy, told_to_members};
+use crate::status::{RoomEvent, RoomStatus, SharedClock};
+use crate::track::{Publication, Subscription};
+
+/// Events of one room that wait to be read; more, and the newest are counted as missed.
+const EVENTS_MAX: usize = 256;
 
 /// A room that was joined.
 pub(crate) struct Joined {
@@ -128,6 +132,7 @@ impl Driver {
             rand::random(),
             now,
         );
+        let addresses = told_to_members(&ours, self.desk.me);
         self.bootstraps.join((config.room, config.secret), &config.addresses, now);
         let entry = RoomEntry::new(config.room, machine, proof, events);
         let status = entry.status.subscribe();
@@ -135,6 +140,7 @@ impl Driver {
         // Connections that are there already may be to members of this room.
         let links: Vec<_> = self.links.iter().map(super::swarm::connected).collect();
         if let Some(entry) = self.rooms.get_mut(&config.room) {
+            entry.machine.set_addresses(addresses, now);
             for connected in links {
                 entry.machine.handle_connected(connected, now);
             }

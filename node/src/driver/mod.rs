@@ -5,6 +5,7 @@
 //! Its queues are bounded: commands and words wait for it, and their senders wait for them.
 
 mod bootstraps;
+mod closing;
 mod command;
 mod feeds;
 mod perform;
@@ -26,13 +27,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::bootstraps::Bootstraps;
+use self::closing::Closing;
 pub(crate) use self::command::Command;
 use self::feeds::{FeedNews, Feeds};
 use self::room::RoomEntry;
+use crate::config::{NodeConfig, StartError, Stumble};
 use crate::net::behaviour::{self, Behaviour};
 use crate::net::links::Links;
 use crate::net::words::{Desk, WORDS_MAX, Word};
-use crate::node::{NodeConfig, StartError, Stumble};
 
 /// Commands that wait for the driver.
 const COMMANDS_MAX: usize = 64;
@@ -70,6 +72,7 @@ pub(crate) struct Driver {
     runtime_start: Instant,
     status_at: Mono,
     dialling: swarm::Dials,
+    closing: Closing,
     words_in: mpsc::Receiver<Word>,
     /// When the test hook blocked the driver; as long as the hook was told.
     blocked: Vec<(Mono, Mono)>,
@@ -124,6 +127,7 @@ impl Driver {
             runtime_start: Instant::now(),
             status_at: now.mono,
             dialling: swarm::Dials::default(),
+            closing: Closing::default(),
             config,
             words_in,
             blocked: Vec::new(),
@@ -178,11 +182,15 @@ impl Driver {
     fn next_deadline(&self) -> Option<Deadline> {
         let rooms = self.rooms.values().map(|entry| entry.machine.poll_timeout());
         let status = (!self.rooms.is_empty()).then_some((self.status_at, Why("tell the status")));
-        earliest(rooms.chain([self.bootstraps.poll_timeout(), status]))
+        let closing = self.closing.poll_timeout();
+        earliest(rooms.chain([self.bootstraps.poll_timeout(), closing, status]))
     }
 
     fn on_deadline(&mut self, now: Now) {
         self.bootstraps.handle_timeout(now);
+        for conn in self.closing.overdue(now.mono) {
+            self.close_connection(conn);
+        }
         for entry in self.rooms.values_mut() {
             entry.machine.handle_timeout(now);
         }

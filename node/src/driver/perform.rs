@@ -17,7 +17,7 @@ use super::swarm::Purpose;
 use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
 use crate::net::words::Word;
-use crate::node::RoomEvent;
+use crate::status::RoomEvent;
 
 impl Driver {
     /// Does everything that the machines want, until none wants anything.
@@ -70,8 +70,10 @@ impl Driver {
             Output::CloseControl { conn, code } => {
                 tracing::debug!(conn = conn.0, %code, "control stream closed");
                 // The task writes what waits, then ends.
-                if let Some(entry) = self.rooms.get_mut(&room) {
-                    entry.streams.remove(&conn);
+                if let Some(entry) = self.rooms.get_mut(&room)
+                    && entry.streams.remove(&conn).is_some()
+                {
+                    self.closing.note_ending(conn);
                 }
             }
             Output::CloseConnection { conn, code } => self.close_unless_used(room, conn, code),
@@ -138,7 +140,9 @@ impl Driver {
             return;
         }
         tracing::debug!(conn = conn.0, %code, "connection closed");
-        self.close_connection(conn);
+        if self.closing.may_close(conn, self.desk.clock.mono()) {
+            self.close_connection(conn);
+        }
     }
 
     fn tell_lacking(&mut self, room: RoomPk, track: TrackKey) {
@@ -204,6 +208,9 @@ impl Driver {
                 self.refresh_clocks(room);
             }
             Word::ControlDown { conn, room, violation } => {
+                if self.closing.note_ended(conn) {
+                    self.close_connection(conn);
+                }
                 if let Some(violation) = violation {
                     tracing::warn!(conn = conn.0, %violation, "a member broke a rule");
                 }

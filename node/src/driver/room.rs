@@ -14,8 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
 use crate::net::words::Outgoing;
-use crate::node::RoomEvent;
-use crate::status::{RoomStatus, SharedClock};
+use crate::status::{RoomEvent, RoomStatus, SharedClock};
 
 /// Departures that the status tells of.
 const DEPARTED_MAX: usize = 32;

@@ -15,12 +15,12 @@ use roommate_transport::{DoorEvent, OpenError};
 use tokio::sync::mpsc;
 
 use super::Driver;
+use crate::config::StartError;
 use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
 use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
 use crate::net::links::Link;
-use crate::net::policy::{dial_policy, host_of};
+use crate::net::policy::{dial_policy, host_of, told_to_members};
 use crate::net::words::{self, OUTGOING_MAX, Side};
-use crate::node::StartError;
 
 /// Names the two ends of a connection alike, for the rule that chooses between two connections.
 const EXPORTER_LABEL: &[u8] = b"roommate/connection/1";
@@ -172,6 +172,7 @@ impl Driver {
         let conn = link.conn;
         tracing::debug!(peer = %link.peer, conn = conn.0, "disconnected");
         self.feeds.handle_disconnected(conn);
+        self.closing.forget(conn);
         self.bootstraps.handle_disconnected(conn, now);
         for entry in self.rooms.values_mut() {
             entry.opening.retain(|opening| *opening != conn);
@@ -260,6 +261,9 @@ impl Driver {
     fn on_listen_change(&mut self, now: Now) {
         let listen: Vec<_> = self.swarm.listeners().cloned().collect();
         self.bootstraps.set_addresses(&listen, now);
+        for entry in self.rooms.values_mut() {
+            entry.machine.set_addresses(told_to_members(&listen, self.desk.me), now);
+        }
     }
 
     /// Starts one dial.

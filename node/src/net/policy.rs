@@ -49,6 +49,16 @@ pub(crate) fn reachable_at<'a>(
     addresses
 }
 
+/// What members are told, under our signature: every listen address, loopback only where we listen on
+/// nothing else.
+pub(crate) fn told_to_members(listen: &[Multiaddr], me: PeerId) -> Vec<Address> {
+    let is_loopback = |addr: &&Multiaddr| host_of(addr).is_some_and(|ip| ip.is_loopback());
+    let far = !listen.iter().all(|addr| is_loopback(&addr));
+    // As towards a bootstrap that is as far away as our farthest address.
+    let seen_from = listen.iter().find(|addr| is_loopback(addr) != far);
+    seen_from.map_or(Vec::new(), |from| reachable_at(listen.iter(), me, from))
+}
+
 /// The IP address that `addr` begins with.
 pub(crate) fn host_of(addr: &Multiaddr) -> Option<IpAddr> {
     match addr.iter().next()? {

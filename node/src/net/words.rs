@@ -5,6 +5,7 @@
 //! us. At most [`OUTGOING_MAX`] frames wait to be written: a peer that does not read is closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -27,6 +28,9 @@ pub(crate) const OUTGOING_MAX: usize = 256;
 
 /// Frames of all peers that wait for the driver.
 pub(crate) const WORDS_MAX: usize = 256;
+
+/// How long a stream that we end waits for the peer to have read our last words.
+const GOODBYE_WAIT: Duration = Duration::from_millis(300);
 
 const READ_BYTES: usize = 4 * 1024;
 
@@ -133,12 +137,18 @@ async fn run(
     outgoing: mpsc::Receiver<Bytes>,
     mut write: WriteHalf<Stream>,
 ) -> Option<Violation> {
-    let violation = tokio::select! {
-        violation = reading => violation,
-        () = pass_on(outgoing, &mut write) => None,
-    };
+    tokio::pin!(reading);
+    tokio::select! {
+        violation = &mut reading => {
+            let _ = write.close().await;
+            return violation;
+        }
+        () = pass_on(outgoing, &mut write) => {}
+    }
     let _ = write.close().await;
-    violation
+    // What was written is on its way, and lost if the connection ends now: the peer closes its side
+    // when it has read it.
+    tokio::time::timeout(GOODBYE_WAIT, reading).await.unwrap_or(None)
 }
 
 async fn pass_on(mut outgoing: mpsc::Receiver<Bytes>, write: &mut WriteHalf<Stream>) {

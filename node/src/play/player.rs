@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::media::ViewUnit;
-use crate::node::Subscription;
 use crate::percentile::Percentiles;
 use crate::trace::{Place, Trace};
+use crate::track::Subscription;
 
 /// Takes access units without waiting.
 pub trait Sink: Send {

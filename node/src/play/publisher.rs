@@ -12,9 +12,10 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::media::source::{Source, SourceControl, SourceError, SourceUnit};
-use crate::node::{Publication, Room};
+use crate::node::Room;
 use crate::percentile::Percentiles;
 use crate::trace::{Place, Trace};
+use crate::track::Publication;
 
 /// What was published so far.
 #[derive(Debug, Default)]

@@ -1,0 +1,103 @@
+//! Connections that are to be closed once the last words on them are written. Holds one row a
+//! connection; none waits longer than [`WAIT_MAX`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roommate_protocol::room::ConnId;
+use roommate_protocol::time::{Deadline, Mono, Why};
+
+/// A peer that does not read its goodbye in this time does not read.
+const WAIT_MAX: Duration = Duration::from_millis(700);
+
+#[derive(Debug, Default)]
+struct Row {
+    /// Control streams whose last words are being written.
+    ending: u32,
+    /// The connection is closed when they are, or then.
+    close_by: Option<Mono>,
+}
+
+/// What is ending.
+#[derive(Debug, Default)]
+pub(super) struct Closing(BTreeMap<ConnId, Row>);
+
+impl Closing {
+    /// A control stream on `conn` writes its last words.
+    pub(super) fn note_ending(&mut self, conn: ConnId) {
+        self.0.entry(conn).or_default().ending += 1;
+    }
+
+    /// One has ended. True if the connection is to be closed now.
+    pub(super) fn note_ended(&mut self, conn: ConnId) -> bool {
+        let Some(row) = self.0.get_mut(&conn) else { return false };
+        row.ending = row.ending.saturating_sub(1);
+        if row.ending > 0 {
+            return false;
+        }
+        self.0.remove(&conn).is_some_and(|row| row.close_by.is_some())
+    }
+
+    /// Whether the connection may be closed at once; if not, it will be told.
+    pub(super) fn may_close(&mut self, conn: ConnId, now: Mono) -> bool {
+        match self.0.get_mut(&conn) {
+            None => true,
+            Some(row) => {
+                row.close_by.get_or_insert(now + WAIT_MAX);
+                false
+            }
+        }
+    }
+
+    /// Connections that have waited long enough; each is told once.
+    pub(super) fn overdue(&mut self, now: Mono) -> Vec<ConnId> {
+        let due = |row: &Row| row.close_by.is_some_and(|by| by <= now);
+        let conns: Vec<_> =
+            self.0.iter().filter(|(_, row)| due(row)).map(|(conn, _)| *conn).collect();
+        conns.iter().for_each(|conn| self.forget(*conn));
+        conns
+    }
+
+    /// The connection is gone.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.0.remove(&conn);
+    }
+
+    /// When something is overdue.
+    pub(super) fn poll_timeout(&self) -> Option<Deadline> {
+        let by = self.0.values().filter_map(|row| row.close_by).min()?;
+        Some((by, Why("close a connection whose last words take too long")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONN: ConnId = ConnId(3);
+    const NOW: Mono = Mono::from_micros(1_000_000);
+
+    #[test]
+    fn a_connection_waits_for_the_last_words_of_every_stream() {
+        let mut closing = Closing::default();
+        assert!(closing.may_close(CONN, NOW), "nothing is being written on it");
+        closing.note_ending(CONN);
+        closing.note_ending(CONN);
+        assert!(!closing.may_close(CONN, NOW));
+        assert!(!closing.note_ended(CONN));
+        assert!(closing.note_ended(CONN));
+        assert!(!closing.note_ended(CONN), "told once");
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_not_waited_for() {
+        let mut closing = Closing::default();
+        closing.note_ending(CONN);
+        assert_eq!(closing.poll_timeout(), None);
+        assert!(!closing.may_close(CONN, NOW));
+        assert!(closing.overdue(NOW).is_empty());
+        let (at, _) = closing.poll_timeout().unwrap();
+        assert_eq!(closing.overdue(at), [CONN]);
+        assert!(closing.overdue(at).is_empty());
+    }
+}
