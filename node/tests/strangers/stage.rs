@@ -1,13 +1,14 @@
 //! A publisher on air, an honest viewer, and what they must not have given to a stranger.
 
 use roommate_protocol::trust::id::PeerId;
+use roommate_protocol::wire::close::CloseCode;
 
 use crate::world::live::{Broadcast, PICTURE, Viewing};
 use crate::world::peer::{Peer, Wire};
 use crate::world::{House, Member, PUBLISHER, STRANGER, VIEWER};
 
 /// Handshake, pings and a few words come to less; two access units alone are more.
-const QUIET_BYTES: u64 = 12_000;
+const QUIET_BYTES: u64 = 16_000;
 
 /// Pictures that the honest viewer gets while a stranger gets none.
 const PICTURES: u64 = 10;
@@ -68,6 +69,21 @@ impl Stage {
             words.iter().filter(|word| told.contains(*word)).count()
         };
         traces(&self.publisher) + traces(&self.viewer)
+    }
+
+    /// What is connected and did not ask to be let in is put out, and told no more than that.
+    pub(crate) async fn puts_out(&mut self, strangers: &[(Peer, Wire)]) {
+        for (peer, wire) in strangers {
+            assert_eq!(wire.closed().await, CloseCode::Refused);
+            self.gave_nothing(peer, wire).await;
+        }
+    }
+
+    pub(crate) async fn end(mut self) {
+        self.viewing.stop().await;
+        self.broadcast.end(&self.publisher).await;
+        self.viewer.node.shutdown().await;
+        self.publisher.node.shutdown().await;
     }
 
     /// Nobody is fed but the viewer.

@@ -81,7 +81,7 @@ impl Control {
     }
 
     /// Reads to the end of the stream; everything that came.
-    pub async fn to_the_end(&mut self) -> Vec<Incoming> {
+    pub async fn read_all(&mut self) -> Vec<Incoming> {
         while self.next().await.is_some() {}
         std::mem::take(&mut self.heard)
     }

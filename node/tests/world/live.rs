@@ -58,8 +58,7 @@ impl Source for Script {
 pub fn catalog() -> Catalog {
     let kind = TrackKind::Video { width: 64, height: 64, fps: (50, 1) };
     let codec = "avc1.42c00a".to_owned();
-    let track =
-        CatalogTrack { id: TrackId(0), codec, timescale: 90_000, rendition_of: None, kind };
+    let track = CatalogTrack { id: TrackId(0), codec, timescale: 90_000, rendition_of: None, kind };
     Catalog { tracks: vec![track] }
 }
 

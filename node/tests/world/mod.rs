@@ -39,13 +39,10 @@ pub const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 pub const TCP: &str = "/ip4/127.0.0.1/tcp/0";
 
 /// What `future` gives; a panic that says what was waited for if it gives nothing.
-#[track_caller]
-pub fn in_time<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
-    async move {
-        match tokio::time::timeout(LIMIT, future).await {
-            Ok(value) => value,
-            Err(_) => panic!("waited {LIMIT:?} in vain for {what}"),
-        }
+pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LIMIT, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {LIMIT:?} in vain for {what}"),
     }
 }
 
