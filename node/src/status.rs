@@ -80,7 +80,8 @@ pub struct RoomStatus {
     pub fed: Vec<Fed>,
     /// How often children's requests made our encoder begin anew.
     pub keyframes_requested: u64,
-    /// Signatures or tickets that were not right.
+    /// Tickets that were turned away, and members that broke a rule. Streams whose signature or hash
+    /// was not right are counted by their track: [`crate::link::SharedTrack::reads`].
     pub refused: u64,
     /// Who left last, and when we heard of it; the newest last.
     pub departed: Vec<(PeerId, Wall)>,

@@ -87,6 +87,7 @@ impl Publishing {
             "encode_ms": {"p50": ms(p50), "p99": ms(p99)},
             "target_kbps": self.target_kbps,
             "children": children,
+            "refused": status.refused,
             "members": people::members(&status),
             "departed": people::departed(&status),
         }) else {

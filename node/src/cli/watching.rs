@@ -212,7 +212,7 @@ impl Watching {
             lines.push(self.waiting(now));
         }
         for line in &mut lines {
-            self.add_people(line, &status);
+            self.add_room(line, &status);
         }
         lines
     }
@@ -253,11 +253,14 @@ impl Watching {
             Some(publisher) => line(publisher, totals.fed.as_ref(), &totals.facts, kbps),
             None => self.waiting(now),
         };
-        self.add_people(&mut fields, &self.room.status());
+        self.add_room(&mut fields, &self.room.status());
         fields
     }
 
-    fn add_people(&self, fields: &mut Map<String, Value>, status: &RoomStatus) {
+    fn add_room(&self, fields: &mut Map<String, Value>, status: &RoomStatus) {
+        // What was turned away belongs to no broadcast, so it stands beside each of them.
+        let streams = fields.get("refused").and_then(Value::as_u64).unwrap_or(0);
+        fields.insert("refused".into(), (streams + status.refused).into());
         fields.insert("members".into(), people::members(status));
         fields.insert("departed".into(), people::departed(status));
         let view = self.rows.last().and_then(|row| row.clock.view());

@@ -11,6 +11,7 @@ use roommate_protocol::rooms::watch::{Output, Watch, WatchConfig};
 use roommate_protocol::time::{Deadline, Now, earliest};
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::wire::close::CloseCode;
 use roommate_protocol::wire::frame::Violation;
 
 use crate::net::address::to_multiaddr;
@@ -21,7 +22,7 @@ use crate::net::words::Outgoing;
 pub(super) enum Action {
     Dial(Address),
     Found { room: RoomPk, peer: PeerId, addresses: Vec<Address> },
-    Close(ConnId),
+    Close(ConnId, CloseCode),
 }
 
 #[derive(Default)]
@@ -217,7 +218,8 @@ impl Bootstraps {
                                 seat.out.as_ref().is_some_and(|out| out.try_send(frame).is_err());
                             if full && let Some(conn) = seat.conn {
                                 tracing::debug!(address = %to_multiaddr(address), "does not read");
-                                self.actions.push_back(Action::Close(conn));
+                                let code = CloseCode::Violation;
+                                self.actions.push_back(Action::Close(conn, code));
                             }
                         }
                         Output::Found { peer, addresses } => {
@@ -231,7 +233,8 @@ impl Bootstraps {
                         }
                         Output::Silent => {
                             tracing::warn!(address = %to_multiaddr(address), "the bootstrap is silent");
-                            self.actions.extend(seat.conn.map(Action::Close));
+                            let close = |conn| Action::Close(conn, CloseCode::Silent);
+                            self.actions.extend(seat.conn.map(close));
                         }
                     }
                 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use roommate_protocol::room::ConnId;
 use roommate_protocol::time::{Deadline, Mono, Why};
+use roommate_protocol::wire::close::CloseCode;
 
 /// A peer that does not read its goodbye in this time does not read.
 const WAIT_MAX: Duration = Duration::from_millis(700);
@@ -14,8 +15,8 @@ const WAIT_MAX: Duration = Duration::from_millis(700);
 struct Row {
     /// Control streams whose last words are being written.
     ending: u32,
-    /// The connection is closed when they are, or then.
-    close_by: Option<Mono>,
+    /// The connection is closed when they are, or then, with this.
+    close_by: Option<(Mono, CloseCode)>,
 }
 
 /// What is ending.
@@ -28,34 +29,45 @@ impl Closing {
         self.0.entry(conn).or_default().ending += 1;
     }
 
-    /// One has ended. True if the connection is to be closed now.
-    pub(super) fn note_ended(&mut self, conn: ConnId) -> bool {
-        let Some(row) = self.0.get_mut(&conn) else { return false };
+    /// One has ended. `Some` if the connection is to be closed now, with that.
+    pub(super) fn note_ended(&mut self, conn: ConnId) -> Option<CloseCode> {
+        let row = self.0.get_mut(&conn)?;
         row.ending = row.ending.saturating_sub(1);
         if row.ending > 0 {
-            return false;
+            return None;
         }
-        self.0.remove(&conn).is_some_and(|row| row.close_by.is_some())
+        self.0.remove(&conn)?.close_by.map(|(_, code)| code)
     }
 
-    /// Whether the connection may be closed at once; if not, it will be told.
-    pub(super) fn may_close(&mut self, conn: ConnId, now: Mono) -> bool {
+    /// Whether the connection may be closed at once; if not, it will be told. The first reason stays.
+    pub(super) fn may_close(&mut self, conn: ConnId, code: CloseCode, now: Mono) -> bool {
         match self.0.get_mut(&conn) {
             None => true,
             Some(row) => {
-                row.close_by.get_or_insert(now + WAIT_MAX);
+                row.close_by.get_or_insert((now + WAIT_MAX, code));
                 false
             }
         }
     }
 
+    /// Whether the connection only waits to be closed: nothing is to begin on it.
+    pub(super) fn is_closing(&self, conn: ConnId) -> bool {
+        self.0.get(&conn).is_some_and(|row| row.close_by.is_some())
+    }
+
     /// Connections that have waited long enough; each is told once.
-    pub(super) fn overdue(&mut self, now: Mono) -> Vec<ConnId> {
-        let due = |row: &Row| row.close_by.is_some_and(|by| by <= now);
-        let conns: Vec<_> =
-            self.0.iter().filter(|(_, row)| due(row)).map(|(conn, _)| *conn).collect();
-        conns.iter().for_each(|conn| self.forget(*conn));
-        conns
+    pub(super) fn overdue(&mut self, now: Mono) -> Vec<(ConnId, CloseCode)> {
+        let due = |(_, row): &(&ConnId, &mut Row)| row.close_by.is_some_and(|(by, _)| by <= now);
+        let due = self.0.iter_mut().filter(due);
+        let due: Vec<_> =
+            due.filter_map(|(conn, row)| row.close_by.map(|(_, code)| (*conn, code))).collect();
+        due.iter().for_each(|(conn, _)| self.forget(*conn));
+        due
+    }
+
+    /// All that wait to be closed, whether their time has come or not.
+    pub(super) fn take_all(&mut self) -> Vec<(ConnId, CloseCode)> {
+        self.overdue(Mono::from_micros(u64::MAX))
     }
 
     /// The connection is gone.
@@ -65,7 +77,7 @@ impl Closing {
 
     /// When something is overdue.
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
-        let by = self.0.values().filter_map(|row| row.close_by).min()?;
+        let by = self.0.values().filter_map(|row| row.close_by).map(|(by, _)| by).min()?;
         Some((by, Why("close a connection whose last words take too long")))
     }
 }
@@ -80,13 +92,16 @@ mod tests {
     #[test]
     fn a_connection_waits_for_the_last_words_of_every_stream() {
         let mut closing = Closing::default();
-        assert!(closing.may_close(CONN, NOW), "nothing is being written on it");
+        assert!(closing.may_close(CONN, CloseCode::Left, NOW), "nothing is being written on it");
         closing.note_ending(CONN);
         closing.note_ending(CONN);
-        assert!(!closing.may_close(CONN, NOW));
-        assert!(!closing.note_ended(CONN));
-        assert!(closing.note_ended(CONN));
-        assert!(!closing.note_ended(CONN), "told once");
+        assert!(!closing.is_closing(CONN), "another room may still use it");
+        assert!(!closing.may_close(CONN, CloseCode::Left, NOW));
+        assert!(!closing.may_close(CONN, CloseCode::Done, NOW));
+        assert!(closing.is_closing(CONN));
+        assert_eq!(closing.note_ended(CONN), None);
+        assert_eq!(closing.note_ended(CONN), Some(CloseCode::Left), "the first reason");
+        assert_eq!(closing.note_ended(CONN), None, "told once");
     }
 
     #[test]
@@ -94,10 +109,10 @@ mod tests {
         let mut closing = Closing::default();
         closing.note_ending(CONN);
         assert_eq!(closing.poll_timeout(), None);
-        assert!(!closing.may_close(CONN, NOW));
+        assert!(!closing.may_close(CONN, CloseCode::Left, NOW));
         assert!(closing.overdue(NOW).is_empty());
         let (at, _) = closing.poll_timeout().unwrap();
-        assert_eq!(closing.overdue(at), [CONN]);
+        assert_eq!(closing.overdue(at), [(CONN, CloseCode::Left)]);
         assert!(closing.overdue(at).is_empty());
     }
 }

@@ -91,7 +91,8 @@ impl Driver {
                 if let Some(entry) = self.rooms.get_mut(&room)
                     && entry.machine.retract(broadcast, now).is_ok()
                 {
-                    entry.tracks.retain(|key, _| key.broadcast != broadcast);
+                    let over = |key: &TrackKey, _: &mut Track| key.broadcast == broadcast;
+                    entry.tracks.extract_if(.., over).for_each(|(_, row)| row.end(now.mono));
                 }
             }
             Command::Subscribe { room, key, latency, reply } => {
@@ -137,13 +138,9 @@ impl Driver {
         let entry = RoomEntry::new(config.room, machine, proof, events);
         let status = entry.status.subscribe();
         self.rooms.insert(config.room, entry);
-        // Connections that are there already may be to members of this room.
-        let links: Vec<_> = self.links.iter().map(super::swarm::connected).collect();
+        // Connections that are there already are other rooms': who is in this one as well proves it.
         if let Some(entry) = self.rooms.get_mut(&config.room) {
             entry.machine.set_addresses(addresses, now);
-            for connected in links {
-                entry.machine.handle_connected(connected, now);
-            }
         }
         self.tell_status(config.room);
         Joined { status, events: events_out }

@@ -277,7 +277,8 @@ impl Driver {
                     && let Some(entry) = self.rooms.get_mut(&room)
                 {
                     tracing::warn!(conn = conn.0, end = ?report.end, "a parent broke a rule");
-                    entry.refused += 1;
+                    // What its track counts itself is not counted twice.
+                    entry.refused += u64::from(report.end == ReadEnd::CutShort);
                     entry.machine.handle_parent_misbehaved(conn, sub, now);
                 }
             }

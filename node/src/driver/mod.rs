@@ -188,8 +188,8 @@ impl Driver {
 
     fn on_deadline(&mut self, now: Now) {
         self.bootstraps.handle_timeout(now);
-        for conn in self.closing.overdue(now.mono) {
-            self.close_connection(conn);
+        for (conn, code) in self.closing.overdue(now.mono) {
+            self.close_connection(conn, code);
         }
         for entry in self.rooms.values_mut() {
             entry.machine.handle_timeout(now);
@@ -246,6 +246,7 @@ impl Driver {
         if !written.await {
             tracing::debug!("some goodbyes were not written in time");
         }
+        self.close_connections();
         self.feeds.close(Duration::from_millis(300)).await;
         tracing::debug!("the driver has ended");
     }

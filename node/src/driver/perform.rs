@@ -8,6 +8,7 @@ use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Driver;
@@ -16,7 +17,7 @@ use super::feeds::FeedOrder;
 use super::swarm::Purpose;
 use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
-use crate::net::words::Word;
+use crate::net::words::{Outgoing, Word};
 use crate::status::RoomEvent;
 
 impl Driver {
@@ -54,7 +55,7 @@ impl Driver {
                     entry.machine.handle_found(peer, &addresses, Source::Registration, now);
                 }
             }
-            Action::Close(conn) => self.close_connection(conn),
+            Action::Close(conn, code) => self.close_connection(conn, code),
         }
     }
 
@@ -124,7 +125,7 @@ impl Driver {
             Err(TrySendError::Full(_)) => {
                 tracing::warn!(conn = conn.0, "a member does not read its control stream: closed");
                 entry.streams.remove(&conn);
-                self.close_connection(conn);
+                self.close_connection(conn, CloseCode::Violation);
             }
         }
     }
@@ -139,9 +140,9 @@ impl Driver {
         if used && !for_all {
             return;
         }
-        tracing::debug!(conn = conn.0, %code, "connection closed");
-        if self.closing.may_close(conn, self.desk.clock.mono()) {
-            self.close_connection(conn);
+        // Who is gone anyway hears no last words.
+        if for_all || self.closing.may_close(conn, code, self.desk.clock.mono()) {
+            self.close_connection(conn, code);
         }
     }
 
@@ -173,7 +174,13 @@ impl Driver {
                 }
             }
             Event::TurnedAway { .. } => entry.refused += 1,
-            Event::Ended { reason } => entry.ended = Some(*reason),
+            Event::Ended { reason } => {
+                entry.ended = Some(*reason);
+                // Whoever plays or publishes here learns it from the track.
+                for row in entry.tracks.values() {
+                    row.end(now.mono);
+                }
+            }
             _ => {}
         }
         entry.note(&event, now);
@@ -183,20 +190,18 @@ impl Driver {
 
     pub(super) fn on_word(&mut self, word: Word, now: Now) {
         match word {
-            Word::ControlUp { conn, room, out } => {
-                // A connection that ended meanwhile is not brought back by its last word.
-                if self.links.get(conn).is_some()
-                    && let Some(entry) = self.rooms.get_mut(&room)
-                {
-                    entry.streams.insert(conn, out);
-                    entry.machine.handle_control_up(conn, now);
+            Word::ControlUp { conn, peer, room, asked, out } => {
+                if !asked {
+                    self.failures.handle_passed(&peer);
                 }
+                self.on_control_up(conn, room, out, now);
             }
             Word::ControlFailed { conn, peer, room } => {
                 tracing::debug!(%peer, "no proof of the room secret");
-                self.failures.handle_failed(peer, now.mono);
-                if let Some(entry) = room.and_then(|room| self.rooms.get_mut(&room)) {
-                    entry.machine.handle_control_failed(conn, now);
+                match room.map(|room| self.rooms.get_mut(&room)) {
+                    Some(Some(entry)) => entry.machine.handle_control_failed(conn, now),
+                    Some(None) => {}
+                    None => self.failures.handle_failed(peer, now.mono),
                 }
             }
             Word::Control { conn, room, content, read_at } => {
@@ -208,44 +213,59 @@ impl Driver {
                 self.refresh_clocks(room);
             }
             Word::ControlDown { conn, room, violation } => {
-                if self.closing.note_ended(conn) {
-                    self.close_connection(conn);
+                if let Some(code) = self.closing.note_ended(conn) {
+                    self.close_connection(conn, code);
                 }
-                if let Some(violation) = violation {
-                    tracing::warn!(conn = conn.0, %violation, "a member broke a rule");
+                let Some(entry) = self.rooms.get_mut(&room) else { return };
+                if entry.streams.remove(&conn).is_none() {
+                    return;
                 }
-                if let Some(entry) = self.rooms.get_mut(&room)
-                    && entry.streams.remove(&conn).is_some()
-                {
-                    entry.machine.handle_control_failed(conn, now);
+                match violation {
+                    Some(violation) => {
+                        tracing::warn!(conn = conn.0, %violation, "a member broke a rule");
+                        entry.refused += 1;
+                        entry.machine.handle_violation(conn, now);
+                    }
+                    None => entry.machine.handle_control_failed(conn, now),
                 }
             }
             Word::Rooms { conn, content } => {
                 if let Err(violation) = self.bootstraps.handle_frame(conn, &content, now) {
                     tracing::warn!(%violation, "the bootstrap broke a rule");
-                    self.close_connection(conn);
+                    self.close_connection(conn, CloseCode::Violation);
                 }
             }
-            Word::RoomsDown { conn } => self.close_connection(conn),
+            Word::RoomsDown { conn } => self.close_connection(conn, CloseCode::Done),
         }
+    }
+
+    fn on_control_up(&mut self, conn: ConnId, room: RoomPk, out: Outgoing, now: Now) {
+        // A connection that ended meanwhile is not brought back by its last word.
+        if self.closing.is_closing(conn) {
+            return;
+        }
+        let Some(connected) = self.links.get(conn).map(super::swarm::connected) else { return };
+        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        // The room may know nothing of a connection that came for another one.
+        entry.machine.handle_connected(connected, now);
+        entry.streams.insert(conn, out);
+        entry.machine.handle_control_up(conn, now);
     }
 
     /// Waits until every stream task has written what it was given; true if all did in time.
     pub(super) async fn flush(&mut self, wait: Duration) -> bool {
-        let deadline = tokio::time::Instant::now() + wait;
-        // A stream task ends when its queue is empty, and says so. The swarm must run meanwhile:
-        // it is what writes.
-        while self.desk.words.strong_count() > 1 {
-            let step = async {
+        // A stream task ends when its queue is empty. With ours put away, the last one takes the
+        // end of the words with it.
+        self.desk.words = mpsc::channel(1).0;
+        let written = async {
+            loop {
                 tokio::select! {
+                    word = self.words_in.recv() => if word.is_none() { return },
+                    // It is what writes.
                     _ = futures::StreamExt::next(&mut self.swarm) => {}
-                    _ = self.words_in.recv() => {}
                 }
-            };
-            if tokio::time::timeout_at(deadline, step).await.is_err() {
-                return false;
             }
-        }
-        true
+        };
+        tokio::time::timeout(wait, written).await.is_ok()
     }
 }

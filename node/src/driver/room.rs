@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use roommate_protocol::media::track::Over;
 use roommate_protocol::room::ConnId;
 use roommate_protocol::room::Room as Machine;
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::room::{EndReason, Event};
-use roommate_protocol::time::{Now, Wall};
+use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::trust::id::{PeerId, RoomPk, TrackKey};
 use tokio::sync::{mpsc, watch};
 
@@ -22,10 +23,20 @@ const DEPARTED_MAX: usize = 32;
 /// A track of ours or of others.
 pub(super) struct Track {
     pub(super) shared: Arc<SharedTrack>,
-    /// Whoever is told that a keyframe is wanted; `None` for tracks of others.
+    /// Whoever is told that a keyframe is wanted, or that it is over; `None` for tracks of others.
     pub(super) encoder: Option<Arc<SourceControl>>,
     /// For players; unused for tracks of our own.
     pub(super) clock: Arc<SharedClock>,
+}
+
+impl Track {
+    /// Nothing more comes of it: players and the source end.
+    pub(super) fn end(&self, now: Mono) {
+        self.shared.close(Over::Retracted, now);
+        if let Some(encoder) = &self.encoder {
+            encoder.stop();
+        }
+    }
 }
 
 /// One room.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, TransportError};
@@ -11,6 +11,7 @@ use roommate_protocol::address::Address;
 use roommate_protocol::room::{ConnId, Connected, Route};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
+use roommate_protocol::wire::close::CloseCode;
 use roommate_transport::{DoorEvent, OpenError};
 use tokio::sync::mpsc;
 
@@ -90,6 +91,30 @@ pub(super) fn connected(link: &Link) -> Connected {
     Connected { conn, peer, dialled, route, exporter }
 }
 
+/// Direct, or on our LAN where the address is on one of our own subnets. Pictures need a QUIC
+/// connection: without one, as over TCP, it carries words like a relayed one.
+fn route_of(address: &Multiaddr, has_streams: bool) -> Route {
+    let near = || host_of(address).is_some_and(|ip| dial_policy(&[]).is_ours(ip));
+    match has_streams {
+        false => Route::Relayed,
+        true if near() => Route::Lan,
+        true => Route::Direct,
+    }
+}
+
+/// Why a connection ended, for the log.
+fn close_reason(error: quinn::ConnectionError) -> String {
+    match &error {
+        quinn::ConnectionError::ApplicationClosed(close) => {
+            match u32::try_from(close.error_code.into_inner()) {
+                Ok(code) => format!("closed by the other side: {}", CloseCode::from_code(code)),
+                Err(_) => error.to_string(),
+            }
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn transport_says(error: TransportError<std::io::Error>) -> String {
     match error {
         TransportError::MultiaddrNotSupported(_) => {
@@ -132,7 +157,7 @@ impl Driver {
                     return;
                 };
                 let conn = self.links.name(id);
-                let route = self.route_of(&address);
+                let route = route_of(&address, native.is_some());
                 let link = Link { conn, id, peer, dialled, address, route, native };
                 self.on_up(link, now);
             }
@@ -162,15 +187,30 @@ impl Driver {
             self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
             return;
         }
-        for entry in self.rooms.values_mut() {
-            entry.machine.handle_connected(connected, now);
+        let asked = purpose.and_then(|purpose| match purpose {
+            Purpose::Member(room, _) | Purpose::Hint(room) => Some(room),
+            Purpose::Bootstrap(_) => None,
+        });
+        let mut wanted = false;
+        // A connection that we made is its room's alone: where the peer is not, a proof would fail,
+        // and three of those make us a stranger to it. One that a peer made may be for any room.
+        for (room, entry) in &mut self.rooms {
+            if asked.is_none_or(|asked| asked == *room) {
+                entry.machine.handle_connected(connected, now);
+                wanted = true;
+            }
+        }
+        if !wanted {
+            self.close_connection(conn, CloseCode::Done);
         }
     }
 
     fn on_down(&mut self, id: ConnectionId, now: Now) {
         let Some(link) = self.links.remove(id) else { return };
         let conn = link.conn;
-        tracing::debug!(peer = %link.peer, conn = conn.0, "disconnected");
+        let why = link.native.and_then(|native| native.closed().now_or_never());
+        let why = why.map(close_reason);
+        tracing::debug!(peer = %link.peer, conn = conn.0, why, "disconnected");
         self.feeds.handle_disconnected(conn);
         self.closing.forget(conn);
         self.bootstraps.handle_disconnected(conn, now);
@@ -223,7 +263,9 @@ impl Driver {
             };
             entry.opened(conn);
             Side::Dialler(entry.proof.clone())
-        } else if self.rooms.is_empty() || !self.failures.may_try(&peer, now.mono) {
+        } else if self.closing.is_closing(conn)
+            || !self.failures.begin(peer, self.rooms.len(), now.mono)
+        {
             return;
         } else {
             Side::Listener(self.proof_keys())
@@ -243,19 +285,13 @@ impl Driver {
         tracing::debug!(%protocol, %why, conn = conn.0, "no substream");
         if *protocol == ROOMS {
             tracing::warn!("the bootstrap {} does not speak the rooms protocol", link.address);
-            self.swarm.behaviour_mut().door.close(id);
+            self.close_connection(conn, CloseCode::Done);
         } else if *protocol == CONTROL
             && let Some(entry) = self.rooms.values_mut().find(|entry| entry.is_opening(conn))
         {
             entry.opened(conn);
             entry.machine.handle_control_failed(conn, now);
         }
-    }
-
-    /// Direct, or on our LAN where the address is on one of our own subnets.
-    fn route_of(&self, address: &Multiaddr) -> Route {
-        let near = host_of(address).is_some_and(|ip| dial_policy(&[]).is_ours(ip));
-        if near { Route::Lan } else { Route::Direct }
     }
 
     fn on_listen_change(&mut self, now: Now) {
@@ -288,11 +324,25 @@ impl Driver {
         }
     }
 
-    /// Closes a connection, with everything on it.
-    pub(super) fn close_connection(&mut self, conn: ConnId) {
+    /// Closes a connection at once, with everything on it. Over QUIC the other side is told why.
+    pub(super) fn close_connection(&mut self, conn: ConnId, code: CloseCode) {
         if let Some(link) = self.links.get(conn) {
+            tracing::debug!(peer = %link.peer, conn = conn.0, %code, "connection closed");
             let id = link.id;
+            if let Some(native) = &link.native {
+                native.close(code.code(), b"");
+            }
             self.swarm.behaviour_mut().door.close(id);
+        }
+    }
+
+    /// Closes every connection: nothing is said on any of them any more.
+    pub(super) fn close_connections(&mut self) {
+        for (conn, code) in self.closing.take_all() {
+            self.close_connection(conn, code);
+        }
+        for conn in self.links.iter().map(|link| link.conn).collect::<Vec<_>>() {
+            self.close_connection(conn, CloseCode::Done);
         }
     }
 }

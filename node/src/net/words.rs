@@ -40,9 +40,10 @@ pub(crate) type Outgoing = mpsc::Sender<Bytes>;
 /// What a stream task tells the driver.
 #[derive(Debug)]
 pub(crate) enum Word {
-    /// The proof has passed: the stream speaks for this room.
-    ControlUp { conn: ConnId, room: RoomPk, out: Outgoing },
-    /// The proof failed or took too long. `room` is known to the side that opened the stream.
+    /// The proof has passed: the stream speaks for this room. `asked`: we opened it.
+    ControlUp { conn: ConnId, peer: PeerId, room: RoomPk, asked: bool, out: Outgoing },
+    /// The proof failed or took too long. `room` is known to the side that opened the stream, and to
+    /// no other.
     ControlFailed { conn: ConnId, peer: PeerId, room: Option<RoomPk> },
     /// A control frame.
     Control { conn: ConnId, room: RoomPk, content: Bytes, read_at: Now },
@@ -87,7 +88,8 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
     };
     frames.grow();
     let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
-    if desk.words.send(Word::ControlUp { conn, room, out }).await.is_err() {
+    let up = Word::ControlUp { conn, peer, room, asked: asked.is_some(), out };
+    if desk.words.send(up).await.is_err() {
         return;
     }
     let reading = async {

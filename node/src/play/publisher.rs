@@ -41,7 +41,8 @@ pub enum Finish {
     Failed(String),
 }
 
-/// A source at work. Dropped, its thread goes on until the source ends: call [`Publisher::stop`].
+/// A source at work. It ends when the source does, or its room. Dropped, it is told to end and not
+/// waited for: that is [`Publisher::stop`].
 pub struct Publisher {
     control: Arc<SourceControl>,
     stats: Arc<Mutex<PublishStats>>,
@@ -130,6 +131,12 @@ impl Publisher {
     }
 }
 
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.control.stop();
+    }
+}
+
 struct Work {
     publisher: TrackPublisher,
     config: PublisherConfig,
@@ -142,6 +149,7 @@ impl Work {
     fn run(mut self, mut source: Box<dyn Source>) {
         let finish = loop {
             match source.next(&self.control) {
+                Ok(Some(_)) if self.is_over() => break Finish::Ended,
                 Ok(Some(unit)) => self.publish(&unit),
                 Ok(None) => break Finish::Ended,
                 Err(error) => break Finish::Failed(SourceError::to_string(&error)),
@@ -154,6 +162,11 @@ impl Work {
             trace.flush();
         }
         self.tell.send_replace(State::Finished(finish));
+    }
+
+    /// Whether the broadcast was ended from outside, or its room.
+    fn is_over(&self) -> bool {
+        self.config.publication.track.look(|cache| cache.over().is_some())
     }
 
     fn publish(&mut self, unit: &SourceUnit) {

@@ -104,8 +104,11 @@ impl Conn {
 
     pub(super) fn is_late(&self, now: Mono) -> bool {
         match self.stage {
-            Stage::Opening { until } | Stage::Greeting { until } => until <= now,
-            Stage::Up { .. } | Stage::Live { .. } => false,
+            // Whoever came and did not ask to be let in is no member.
+            Stage::Up { until } | Stage::Opening { until } | Stage::Greeting { until } => {
+                until <= now
+            }
+            Stage::Live { .. } => false,
         }
     }
 

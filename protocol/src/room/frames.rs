@@ -35,6 +35,13 @@ impl Room {
         result.map(|_| ())
     }
 
+    /// The control stream of `conn` broke a rule before a frame of it could be handed on.
+    pub fn handle_violation(&mut self, conn: ConnId, now: Now) {
+        self.notice(now);
+        self.punish(conn, now);
+        self.settle(now);
+    }
+
     /// Whether anything may have changed that policies look at.
     fn route(
         &mut self,

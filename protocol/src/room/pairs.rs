@@ -55,7 +55,7 @@ impl Room {
             return;
         }
         self.dialler.handle_connected(connected.peer);
-        if self.conns.len() >= CONNECTIONS_MAX {
+        if self.conns.len() >= CONNECTIONS_MAX && !self.make_way(now) {
             self.emit(Output::CloseConnection { conn, code: CloseCode::Crowded });
             return;
         }
@@ -64,6 +64,17 @@ impl Room {
             self.emit(Output::OpenControl { conn });
         }
         self.settle(now);
+    }
+
+    /// Gives up the oldest connection whose peer has not asked to be let in: strangers who do
+    /// nothing must not keep members out. Whether there was one.
+    fn make_way(&mut self, now: Now) -> bool {
+        let idle = |(_, conn): &(&ConnId, &Conn)| matches!(conn.stage, Stage::Up { .. });
+        let Some(oldest) = self.conns.iter().find(idle).map(|(name, _)| *name) else {
+            return false;
+        };
+        self.drop_conn(oldest, CloseCode::Refused, now);
+        true
     }
 
     /// A connection is down.

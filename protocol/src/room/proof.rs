@@ -25,6 +25,9 @@ use crate::wire::frame::{self, Frame};
 pub const PROOF_KEYS_MAX: usize = 32;
 /// Failures that a peer may have in a minute before it is not listened to.
 pub const FAILURES_PER_MINUTE_MAX: u32 = 3;
+/// Proofs that a peer may have under way beside one for each of our rooms: it may be moving from one
+/// connection to another.
+const SPARE_PROOFS: u32 = 2;
 /// Peers whose failures are remembered; beyond, the oldest is forgotten.
 pub const METERED_PEERS_MAX: usize = 1024;
 /// Longest frame of a proof, type and body: read no more than this before it has passed.
@@ -199,11 +202,20 @@ fn body(content: &[u8], kind: u16) -> Result<[u8; 32], ProofFailed> {
     if found == kind { body.try_into().map_err(|_| ProofFailed) } else { Err(ProofFailed) }
 }
 
-/// Counts failed proofs: three a peer and minute, then it is not listened to.
+/// Counts failed proofs of those who open control streams: three a peer and minute, then it is not
+/// listened to. What is under way counts as failed until it has passed, or many at once would all
+/// be listened to.
 #[derive(Debug, Default)]
 pub struct FailureMeter {
-    /// When the minute began, and failures in it.
-    peers: BTreeMap<PeerId, (Mono, u32)>,
+    peers: BTreeMap<PeerId, Failures>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    /// When the minute began.
+    since: Mono,
+    failed: u32,
+    under_way: u32,
 }
 
 impl FailureMeter {
@@ -212,28 +224,50 @@ impl FailureMeter {
         Self::default()
     }
 
-    /// Whether a proof of `peer` may begin.
-    pub fn may_try(&self, peer: &PeerId, now: Mono) -> bool {
-        self.peers.get(peer).is_none_or(|(since, failures)| {
-            *failures < FAILURES_PER_MINUTE_MAX || is_over(*since, now)
-        })
+    /// Whether a proof of `peer` for one of our `rooms` may begin; if so, it has.
+    pub fn begin(&mut self, peer: PeerId, rooms: usize, now: Mono) -> bool {
+        let rooms = u32::try_from(rooms.min(PROOF_KEYS_MAX)).unwrap_or(u32::MAX);
+        if rooms == 0 {
+            return false;
+        }
+        let row = self.row(peer, now);
+        let at_once = FAILURES_PER_MINUTE_MAX.max(rooms + SPARE_PROOFS);
+        let may = row.failed < FAILURES_PER_MINUTE_MAX && row.failed + row.under_way < at_once;
+        row.under_way += u32::from(may);
+        may
     }
 
-    /// A proof of `peer` failed, or took too long.
+    /// One has passed.
+    pub fn handle_passed(&mut self, peer: &PeerId) {
+        if let Some(row) = self.peers.get_mut(peer) {
+            row.under_way = row.under_way.saturating_sub(1);
+            if row.failed == 0 && row.under_way == 0 {
+                self.peers.remove(peer);
+            }
+        }
+    }
+
+    /// One failed, or took too long.
     pub fn handle_failed(&mut self, peer: PeerId, now: Mono) {
-        self.peers.retain(|_, (since, _)| !is_over(*since, now));
+        let row = self.row(peer, now);
+        row.under_way = row.under_way.saturating_sub(1);
+        row.failed = row.failed.saturating_add(1);
+    }
+
+    fn row(&mut self, peer: PeerId, now: Mono) -> &mut Failures {
+        let over = |row: &Failures| now.since(row.since) >= Duration::from_secs(60);
+        for row in self.peers.values_mut().filter(|row| over(row)) {
+            (row.since, row.failed) = (now, 0);
+        }
+        self.peers.retain(|known, row| row.failed + row.under_way > 0 || *known == peer);
         if self.peers.len() >= METERED_PEERS_MAX && !self.peers.contains_key(&peer) {
-            let oldest = self.peers.iter().min_by_key(|(_, (since, _))| *since);
+            let oldest = self.peers.iter().min_by_key(|(_, row)| row.since);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
                 self.peers.remove(&oldest);
             }
         }
-        self.peers.entry(peer).or_insert((now, 0)).1 += 1;
+        self.peers.entry(peer).or_insert(Failures { since: now, failed: 0, under_way: 0 })
     }
-}
-
-fn is_over(since: Mono, now: Mono) -> bool {
-    now.since(since) >= Duration::from_secs(60)
 }
 
 #[cfg(test)]

@@ -90,12 +90,29 @@ fn three_failures_a_minute_and_the_peer_is_not_listened_to() {
     let mut meter = FailureMeter::new();
     let at = |secs: u64| Mono::from_micros(secs * 1_000_000);
     for secs in [0, 1, 2] {
-        assert!(meter.may_try(&ANNA, at(secs)));
+        assert!(meter.begin(ANNA, 1, at(secs)));
         meter.handle_failed(ANNA, at(secs));
     }
-    assert!(!meter.may_try(&ANNA, at(3)));
-    assert!(meter.may_try(&BERT, at(3)));
-    assert!(meter.may_try(&ANNA, at(60)));
+    assert!(!meter.begin(ANNA, 1, at(3)));
+    assert!(meter.begin(BERT, 1, at(3)));
+    assert!(meter.begin(ANNA, 1, at(60)));
+}
+
+#[test]
+fn proofs_under_way_count_until_they_pass() {
+    let mut meter = FailureMeter::new();
+    let now = Mono::from_micros(0);
+    let begun = |meter: &mut FailureMeter, rooms| {
+        (0..100).filter(|_| meter.begin(ANNA, rooms, now)).count()
+    };
+    assert_eq!(begun(&mut meter, 0), 0, "without a room there is nothing to prove");
+    assert_eq!(begun(&mut meter, 1), 3);
+    meter.handle_passed(&ANNA);
+    assert!(meter.begin(ANNA, 1, now) && !meter.begin(ANNA, 1, now));
+    // Whoever is in all of our rooms proves each of them at the same time.
+    assert_eq!(begun(&mut meter, 20), 22 - 3);
+    (0..22).for_each(|_| meter.handle_passed(&ANNA));
+    assert!(meter.peers.is_empty(), "nothing is kept of those who belong here");
 }
 
 #[test]
