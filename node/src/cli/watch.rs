@@ -244,10 +244,11 @@ fn sentence(event: &Event) -> Option<String> {
             if *newer { ", and that one counts" } else { "" }
         ),
         Event::EndsSoon { left } => {
-            format!(
-                "the link, and everyone who came by it, ends in {} minutes",
-                left.as_secs() / 60
-            )
+            let left = match left.as_secs() {
+                secs @ 0..120 => format!("{secs} seconds"),
+                secs => format!("{} minutes", secs / 60),
+            };
+            format!("the link, and everyone who came by it, ends in {left}")
         }
         Event::Titled { .. }
         | Event::Admitted { .. }

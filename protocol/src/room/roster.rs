@@ -288,20 +288,6 @@ impl Roster {
         self.look.changed = true;
     }
 
-    /// In a full table, takes out the one who came last of those to whom we hold no stream, so that
-    /// somebody who speaks to us always finds a place: with one link anybody can make names enough
-    /// to fill the table.
-    pub(super) fn make_room(&mut self, linked: &BTreeSet<PeerId>) -> Option<PeerId> {
-        if self.members.len() < MEMBERS_MAX {
-            return None;
-        }
-        let others = self.members.iter().filter(|(peer, _)| !linked.contains(peer));
-        let last = *others.max_by_key(|(_, member)| member.since)?.0;
-        self.members.remove(&last);
-        self.look.changed = true;
-        Some(last)
-    }
-
     /// Takes out whoever is gone.
     pub(super) fn poll_gone(&mut self, streams: &Streams, now: Now) -> Vec<(PeerId, LeftWhy)> {
         self.graves.retain(|_, grave| now.mono < grave.until);
