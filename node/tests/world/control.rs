@@ -170,7 +170,7 @@ pub fn entry(house: &House, key: &SigningKey, chain: &[u8], neighbour: PeerId) -
         chain: chain.to_vec(),
         name: STRANGER.to_owned(),
         addresses: Vec::new(),
-        neighbours: vec![ShortId::from(&neighbour)],
+        neighbours: vec![ShortId::of(&neighbour, INCARNATION)],
     };
     seal(house.room(), key, &entry)
 }
