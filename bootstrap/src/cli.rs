@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use etcetera::{BaseStrategy, choose_base_strategy};
 use libp2p::Multiaddr;
 use roommate_bootstrap::{Config, Identity};
@@ -28,7 +29,7 @@ pub(crate) struct Cli {
     #[arg(long, env = "ROOMMATE_METRICS", value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
     /// One JSON object a second on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
     /// More log (-vv: still more); RUST_LOG overrides
     #[arg(short, long, action = clap::ArgAction::Count)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
@@ -44,7 +45,7 @@ pub struct Common {
     #[arg(long, env = "ROOMMATE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Keep nothing, be nobody known
-    #[arg(long, env = "ROOMMATE_EPHEMERAL")]
+    #[arg(long, env = "ROOMMATE_EPHEMERAL", value_parser = on_or_off())]
     pub ephemeral: bool,
     /// The name shown to others (at most 64 bytes)
     #[arg(long, env = "ROOMMATE_NAME", value_name = "TEXT")]
@@ -56,10 +57,10 @@ pub struct Common {
     #[arg(long, env = "ROOMMATE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<Multiaddr>,
     /// Do not look for members on the local network
-    #[arg(long, env = "ROOMMATE_NO_MDNS")]
+    #[arg(long, env = "ROOMMATE_NO_MDNS", value_parser = on_or_off())]
     pub no_mdns: bool,
     /// Ask the router for an open port (UPnP)
-    #[arg(long, env = "ROOMMATE_PORT_MAPPING")]
+    #[arg(long, env = "ROOMMATE_PORT_MAPPING", value_parser = on_or_off())]
     pub port_mapping: bool,
     /// Where the viewer page is served (loopback only)
     #[arg(long, env = "ROOMMATE_VIEWER", value_name = "ADDR")]
@@ -86,10 +87,10 @@ pub struct DemoArgs {
     #[arg(long, env = "ROOMMATE_TRACE", value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// One JSON object a second on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = on_or_off())]
     pub json: bool,
     /// Do not open the page in a browser
-    #[arg(long, env = "ROOMMATE_NO_OPEN")]
+    #[arg(long, env = "ROOMMATE_NO_OPEN", value_parser = on_or_off())]
     pub no_open: bool,
     /// What every command accepts
     #[command(flatten)]
@@ -126,7 +127,7 @@ pub struct RoomCreateArgs {
     #[arg(long, value_name = "R")]
     pub role: Vec<String>,
     /// One JSON object on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = on_or_off())]
     pub json: bool,
     /// What every command accepts
     #[command(flatten)]
@@ -139,7 +140,7 @@ pub struct RoomShowArgs {
     /// The link
     pub link: String,
     /// One JSON object on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = on_or_off())]
     pub json: bool,
     /// What every command accepts
     #[command(flatten)]
@@ -155,7 +156,7 @@ pub struct PublishArgs {
     #[arg(long, env = "ROOMMATE_SOURCE", value_name = "S")]
     pub source: Option<String>,
     /// Begin a file again when it ends
-    #[arg(long = "loop", env = "ROOMMATE_LOOP")]
+    #[arg(long = "loop", env = "ROOMMATE_LOOP", value_parser = on_or_off())]
     pub repeat: bool,
     /// Write one JSON object for each access unit
     #[arg(long, env = "ROOMMATE_TRACE", value_name = "FILE")]
@@ -164,7 +165,7 @@ pub struct PublishArgs {
     #[arg(long, env = "ROOMMATE_SECONDS", value_name = "N")]
     pub seconds: Option<f64>,
     /// One JSON object a second on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = on_or_off())]
     pub json: bool,
     /// What every command accepts
     #[command(flatten)]
@@ -193,10 +194,10 @@ pub struct WatchArgs {
           value_parser = clap::value_parser!(u32).range(20..=60_000))]
     pub latency: u32,
     /// With --out: stay when the last broadcast has ended
-    #[arg(long, env = "ROOMMATE_WAIT")]
+    #[arg(long, env = "ROOMMATE_WAIT", value_parser = on_or_off())]
     pub wait: bool,
     /// Do not open the page in a browser
-    #[arg(long, env = "ROOMMATE_NO_OPEN")]
+    #[arg(long, env = "ROOMMATE_NO_OPEN", value_parser = on_or_off())]
     pub no_open: bool,
     /// Write one JSON object for each access unit
     #[arg(long, env = "ROOMMATE_TRACE", value_name = "FILE")]
@@ -205,7 +206,7 @@ pub struct WatchArgs {
     #[arg(long, env = "ROOMMATE_SECONDS", value_name = "N")]
     pub seconds: Option<f64>,
     /// One JSON object a second on standard output
-    #[arg(long, env = "ROOMMATE_JSON")]
+    #[arg(long, env = "ROOMMATE_JSON", value_parser = on_or_off())]
     pub json: bool,
     /// What every command accepts
     #[command(flatten)]
@@ -218,6 +219,11 @@ pub struct LaterArgs {
     /// Whatever was typed
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     pub rest: Vec<String>,
+}
+
+/// A flag in the environment: `1`, `true`, `yes` and `on`, or their opposites.
+fn on_or_off() -> BoolishValueParser {
+    BoolishValueParser::new()
 }
 
 /// `seconds` as a duration; `None` where it is not a positive number of at most ten years.

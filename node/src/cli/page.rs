@@ -132,7 +132,7 @@ impl Page {
         let notice = match (&status.ended, status.broadcasts.is_empty()) {
             (Some(reason), _) => Some(sentence(&reason.to_string())),
             (None, true) if status.members.is_empty() => {
-                Some("Waiting: you are the only one here so far.".to_owned())
+                Some("Waiting: you are the only one here.".to_owned())
             }
             (None, true) => Some("Waiting: nobody is publishing yet.".to_owned()),
             (None, false) => None,

@@ -51,6 +51,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            "--disable-quic",
             "--no-proxy-server",
             "--window-size=1280,900",
         ]);

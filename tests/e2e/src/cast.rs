@@ -3,7 +3,7 @@
 //! Everybody lives on loopback or on a host of a [`Lab`](crate::lab::Lab), without mDNS, with a
 //! data folder of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,6 +44,18 @@ impl Roommate {
         let command = host.map_or_else(|| Command::new(&program), |host| host.command(&program));
         let mut roommate = Self { name: name.to_owned(), command };
         clean(&mut roommate.command, stage);
+        roommate
+    }
+
+    /// A line as somebody types it into a shell, with a data folder of their own. Listens where the
+    /// line says: give it a host.
+    #[must_use]
+    pub fn typed(stage: &Stage, host: &Host, name: &str, line: &str) -> Self {
+        let mut roommate =
+            Self { name: name.to_owned(), command: host.command(Path::new("/bin/sh")) };
+        clean(&mut roommate.command, stage);
+        roommate.command.args(["-c", &format!("exec {line}")]);
+        roommate.command.env("ROOMMATE_DATA_DIR", stage.path(name));
         roommate
     }
 

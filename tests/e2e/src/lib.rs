@@ -12,6 +12,7 @@ pub mod fields;
 pub mod lab;
 pub mod mp4;
 pub mod process;
+pub mod promise;
 pub mod stage;
 pub mod stamp;
 pub mod trace;

@@ -174,8 +174,29 @@ impl Process {
     /// As [`until`](Self::until).
     #[track_caller]
     pub fn says(&self, part: &str, limit: Duration) -> String {
-        let what = format!("«{part}» on standard error");
-        self.wait(&what, limit, |heard| heard.log.iter().find(|line| line.contains(part)).cloned())
+        self.tells(&format!("«{part}»"), limit, |line| line.contains(part))
+    }
+
+    /// Waits for a line on standard error for which `is` holds, and returns it.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn tells(&self, what: &str, limit: Duration, is: impl Fn(&str) -> bool) -> String {
+        let what = format!("{what} on standard error");
+        self.wait(&what, limit, |heard| heard.log.iter().find(|line| is(line)).cloned())
+    }
+
+    /// Waits for a line on standard output that is no JSON and begins with `start`; returns it.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn prints(&self, start: &str, limit: Duration) -> String {
+        let what = format!("«{start}» on standard output");
+        self.wait(&what, limit, |heard| {
+            heard.junk.iter().find(|line| line.starts_with(start)).cloned()
+        })
     }
 
     #[track_caller]

@@ -1,31 +1,57 @@
 //! What one test stands on: its turn on this machine, a folder for its files, its fixtures.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
-/// Real nodes measure time: two tests at once on two cores would measure each other.
-static TURN: Mutex<()> = Mutex::new(());
+/// Real nodes measure time: two tests at once on two cores would measure each other, where it is
+/// milliseconds that are measured.
+static TURN: RwLock<()> = RwLock::new(());
+
+#[derive(Debug)]
+enum Turn {
+    Alone { _turn: RwLockWriteGuard<'static, ()> },
+    Shared { _turn: RwLockReadGuard<'static, ()> },
+}
 
 /// A test's turn and folder. The folder is removed at the end, and kept where the test failed.
 #[derive(Debug)]
 pub struct Stage {
     folder: Option<TempDir>,
-    _turn: MutexGuard<'static, ()>,
+    begun: Instant,
+    _turn: Turn,
 }
 
 impl Stage {
-    /// Waits for its turn and makes a folder.
+    /// Waits until no other test is on, and makes a folder: for whoever measures milliseconds.
     ///
     /// # Panics
     /// If no folder can be made.
     #[must_use]
     pub fn new() -> Self {
         // A test that failed poisons nothing: the next one begins afresh.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Turn::Alone { _turn: turn })
+    }
+
+    /// Waits until nobody is on who wants to be alone, and makes a folder: for whoever counts and
+    /// compares, or measures what a busy neighbour does not move.
+    ///
+    /// # Panics
+    /// If no folder can be made.
+    #[must_use]
+    pub fn shared() -> Self {
+        let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Turn::Shared { _turn: turn })
+    }
+
+    fn with(turn: Turn) -> Self {
         let folder = tempfile::Builder::new().prefix("roommate-e2e-").tempdir();
-        Self { folder: Some(folder.expect("a folder for temporary files")), _turn: turn }
+        let folder = Some(folder.expect("a folder for temporary files"));
+        Self { folder, begun: Instant::now(), _turn: turn }
     }
 
     /// A path in this test's folder.
@@ -49,6 +75,10 @@ impl Default for Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
+        // Past the capture of a test's output: whoever waits for the suite sees where time goes.
+        let took = self.begun.elapsed().as_secs_f64();
+        let name = std::thread::current().name().unwrap_or("main").to_owned();
+        let _ = writeln!(std::io::stderr().lock(), "{took:8.1} s  {name}");
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {
@@ -66,6 +96,16 @@ pub fn fixture(name: &str) -> PathBuf {
     let path = workspace().join("tests/fixtures").join(name);
     assert!(path.is_file(), "there is no fixture {}", path.display());
     path
+}
+
+/// The README, as it is now.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn readme() -> String {
+    let path = workspace().join("README.md");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A place for what people look at afterwards, such as screenshots.

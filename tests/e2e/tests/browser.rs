@@ -16,6 +16,8 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(10);
 /// Beside an encoder and on two cores Chromium draws in software and skips.
 const LATE_MS_MAX: i32 = 1_000;
+/// The same in pictures of the stream.
+const LATE_PICTURES_MAX: u64 = 30;
 
 /// Brightness at the centres of the strip's cells, as the first canvas shows them now.
 const CENTRES: &str = "(() => {
@@ -84,7 +86,11 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
     let published = e2e::trace::read(&cast::trace_of(&stage, "publisher"));
     let newest = published.last().expect("pictures").seq;
     let behind = newest.abs_diff(u64::from(stamp.number));
-    assert!(behind <= 60, "the canvas shows {}, {newest} is published", stamp.number);
+    assert!(
+        behind <= LATE_PICTURES_MAX,
+        "the canvas shows {}, {newest} is published",
+        stamp.number
+    );
 
     let shown = browser.until("document.querySelector('.latency b').textContent", SOON, |text| {
         text.as_str()
@@ -104,8 +110,29 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
     drop(show.publisher);
 }
 
+/// Notes when a name that contains `part` was first in the list, by this machine's clock.
+fn note_arrival(browser: &mut Browser, part: &str) {
+    browser.value(&format!(
+        "new MutationObserver(() => {{
+            const names = [...document.querySelectorAll('#people .name')];
+            if (names.some((name) => name.textContent.includes({part:?}))) {{
+                window.arrivedAt ??= Date.now();
+            }}
+        }}).observe(document.querySelector('#people'), {{ childList: true, subtree: true }}), 0"
+    ));
+}
+
+/// When a newcomer was first let in by anybody, by this machine's clock in milliseconds.
+fn let_in_at(newcomer: &Process) -> f64 {
+    let member = newcomer.line("member", START, |line| {
+        line.find("members").and_then(Value::as_array).is_some_and(|members| !members.is_empty())
+    });
+    let since = member.list("members").iter().map(|member| member.num("since_us"));
+    since.fold(f64::INFINITY, f64::min) / 1_000.0
+}
+
 #[test]
-fn who_joins_is_in_the_list_and_whoever_leaves_is_not() {
+fn who_joins_is_in_the_list_within_a_second_and_whoever_leaves_is_not() {
     let stage = Stage::new();
     let show = show(&stage);
     let mut browser = Browser::start(&stage);
@@ -120,8 +147,14 @@ fn who_joins_is_in_the_list_and_whoever_leaves_is_not() {
     };
     browser.until(names, SOON, has("publisher"));
     // A name is text, whatever it looks like.
+    note_arrival(&mut browser, "<b>newcomer</b>");
     let newcomer = cast::watch(&stage, None, "<b>newcomer</b>", &show.link).ready();
     browser.until(names, Duration::from_secs(2), has("<b>newcomer</b>"));
+    let shown_at = browser.value("window.arrivedAt").as_f64().expect("a time");
+    let took = shown_at - let_in_at(&newcomer);
+    eprintln!("in the list {took:.0} ms after it was let in");
+    assert!(took <= 1_000.0, "in the list only {took:.0} ms after it was let in");
+    browser.screenshot(&output("viewer-page-joined.png"));
     newcomer.interrupt();
     browser.until(names, Duration::from_secs(4), |list| !has("<b>newcomer</b>")(list));
     drop(newcomer);
@@ -134,13 +167,43 @@ fn without_a_picture_there_is_a_sentence() {
     let mut browser = Browser::start(&stage);
     browser.open(&url(&show.viewer));
     readable(&mut browser);
+    let veil = "document.querySelector('.veil')?.textContent";
+    let says = |words: &'static str| {
+        move |text: &Value| text.as_str().is_some_and(|text| text.contains(words))
+    };
+    browser.until(veil, SOON, |text| text == "");
+
+    show.publisher.pause();
+    browser.until(veil, SOON, says("No new picture from publisher"));
+    // A latency beside an old picture would be that of another time.
+    let latency = "getComputedStyle(document.querySelector('.latency')).display";
+    assert_eq!(browser.value(latency), "none");
+    browser.screenshot(&output("viewer-page-stalled.png"));
+    show.publisher.resume();
+    browser.until(veil, SOON, |text| text == "");
+
     show.publisher.interrupt();
-    let words = "document.querySelector('#sentence').textContent + \
-                 [...document.querySelectorAll('.veil')].map(veil => veil.textContent).join('')";
-    let sentence =
-        browser.until(words, SOON, |text| text.as_str().is_some_and(|text| text.len() > 10));
-    eprintln!("the page says: {sentence}");
+    let sentence = "document.querySelector('#sentence').textContent";
+    browser.until(sentence, SOON, says("Waiting: you are the only one here"));
     browser.screenshot(&output("viewer-page-ended.png"));
+
+    show.viewer.interrupt();
+    browser.until(sentence, SOON, says("has not answered"));
+}
+
+/// The page never says that it waits for a picture that it shows.
+#[test]
+fn the_words_over_a_picture_go_with_the_first_one() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let mut browser = Browser::start(&stage);
+    browser.open(&url(&show.viewer));
+    let words = "(() => {
+        const shown = window.__roommate?.broadcasts[0];
+        return shown?.drawn > 0 ? shown.veil : null;
+    })()";
+    let words = browser.until(words, SOON, |words| !words.is_null());
+    assert_eq!(words, "", "over a picture");
 }
 
 /// One request with these lines of its head and this body; everything that comes back.
@@ -152,8 +215,7 @@ fn request(host: &str, head: &[&str], body: &str) -> String {
     stream.write_all(head.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
-    // An open WebSocket goes on for ever: its answer's head is enough.
-    while !answer.starts_with(b"HTTP/1.1 101") {
+    while !is_whole(&answer) {
         // A refused upgrade may be closed hard: what came before counts.
         match stream.read(&mut chunk) {
             Ok(read) if read > 0 => answer.extend(&chunk[..read]),
@@ -161,6 +223,18 @@ fn request(host: &str, head: &[&str], body: &str) -> String {
         }
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Whether nothing more is to come: an open WebSocket goes on for ever, and a connection that is
+/// kept would be waited for.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+    });
+    head.starts_with("HTTP/1.1 101") || length.is_some_and(|length| body.len() >= length)
 }
 
 /// An attempt to open the page's WebSocket.

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [SUITE]... [-- FILTER...]   suites: unit sim e2e browser; none named: all
 cargo xtask setup                            installs what the suites need, or says what to install
-cargo xtask readme                           runs README's build, install and test commands on a clean clone";
+cargo xtask readme [--only WORD]             runs README's build, install and test commands on a clean clone";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((&"test", rest)) => test(rest),
         Some((&"setup", [])) => setup::run(&suites::Suite::ALL),
-        Some((&"readme", [])) => readme::run(&root()),
+        Some((&"readme", [])) => readme::run(&root(), ""),
+        Some((&"readme", &["--only", word])) => readme::run(&root(), word),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

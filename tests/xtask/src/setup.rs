@@ -84,7 +84,8 @@ fn present(probe: &str) -> bool {
     std::env::split_paths(&path).chain(more).any(|folder| folder.join(probe).is_file())
 }
 
-fn is_root() -> bool {
+/// Whether packages can be installed from here.
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 

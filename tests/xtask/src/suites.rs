@@ -48,9 +48,14 @@ impl Suite {
         }
     }
 
-    /// Real nodes measure time: two tests at once on two cores would measure each other.
-    fn one_at_a_time(self) -> bool {
-        matches!(self, Self::E2e | Self::Browser)
+    /// Tests at once; none: as many as there are cores. Real nodes measure time: those that would
+    /// measure each other wait for each other, and the rest is never more than two.
+    fn threads(self) -> Option<&'static str> {
+        match self {
+            Self::Unit | Self::Sim => None,
+            Self::E2e => Some("2"),
+            Self::Browser => Some("1"),
+        }
     }
 }
 
@@ -77,21 +82,24 @@ pub(crate) fn run(
 ) -> Result<(), String> {
     let start = Instant::now();
     let programs = build::build(root)?;
-    println!("== build: {} s", start.elapsed().as_secs());
+    let built = start.elapsed().as_secs();
+    println!("== build: {built} s");
     if let Some(stray) = programs.iter().find(|program| Suite::of(program).is_none()) {
         return Err(format!(
             "no suite runs the tests of {}: give that package one in tests/xtask/src/suites.rs",
             stray.package
         ));
     }
-    let mut red = Vec::new();
+    let (mut red, mut told) = (Vec::new(), Vec::new());
     for &suite in suites {
         let start = Instant::now();
         println!("== suite {}", suite.name());
         let mut counts = Counts::default();
         for program in programs.iter().filter(|program| Suite::of(program) == Some(suite)) {
+            let start = Instant::now();
             println!("-- {} {}", program.package, program.target);
             counts += run_counted(test_command(root, suite, program, filter))?;
+            println!("-- {:.1} s", start.elapsed().as_secs_f64());
         }
         if suite == Suite::Unit && filter.is_empty() {
             println!("-- examples in the documentation");
@@ -99,12 +107,16 @@ pub(crate) fn run(
             command.current_dir(root).args(["test", "--quiet", "--workspace", "--doc"]);
             counts += run_counted(command)?;
         }
-        println!("== suite {}: {} s", suite.name(), start.elapsed().as_secs());
+        let took = start.elapsed().as_secs();
+        println!("== suite {}: {took} s", suite.name());
         println!("{counts}");
+        told.push(format!("{:8} {took:5} s  {counts}", suite.name()));
         if !counts.green(strict, !filter.is_empty()) {
             red.push(suite.name());
         }
     }
+    println!("== all suites, after a build of {built} s");
+    told.iter().for_each(|line| println!("{line}"));
     if red.is_empty() { Ok(()) } else { Err(format!("not green: {}", red.join(", "))) }
 }
 
@@ -112,8 +124,8 @@ fn test_command(root: &Path, suite: Suite, program: &TestProgram, filter: &[&str
     let folder = root.join(&program.package);
     let mut command = Command::new(&program.executable);
     command.env("CARGO_MANIFEST_DIR", &folder).current_dir(folder).args(filter);
-    if suite.one_at_a_time() {
-        command.arg("--test-threads=1");
+    if let Some(threads) = suite.threads() {
+        command.args(["--test-threads", threads]);
     }
     command
 }

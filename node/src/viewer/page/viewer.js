@@ -95,12 +95,17 @@ function showTiles() {
     const error = broadcast.clock_error_ms;
     const bound = error === null ? '' : ` ± ${Math.max(1, Math.round(error))}`;
     set(tile.error, latency ? `${bound} behind the camera` : '');
-    tile.latency.parentElement.style.display = latency ? '' : 'none';
+    // Beside an old picture it would be a figure of another time.
+    const tells = latency && tile.veil.textContent === '';
+    tile.latency.parentElement.style.display = tells ? '' : 'none';
   }
 }
 
+// Words that a picture makes untrue go with it.
 function paint() {
-  for (const { player } of tiles.values()) player.draw();
+  for (const { player, veil } of tiles.values()) {
+    if (player.draw() && veil.textContent !== '') showTiles();
+  }
   requestAnimationFrame(paint);
 }
 

@@ -23,7 +23,7 @@ fn published(publisher: &Process, units: u64) {
 
 #[test]
 fn media_never_passes_a_bootstrap_and_its_death_costs_nothing() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let lab = Lab::new(&["boot", "publisher", "viewer-1", "viewer-2"]);
     let room = Room::open_in(&stage, &lab);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();

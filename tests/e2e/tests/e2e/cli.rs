@@ -49,7 +49,7 @@ fn publish(stage: &Stage, link: &str, source: &str) -> Roommate {
 
 #[test]
 fn a_link_that_is_mistyped_expired_or_read_by_a_wrong_clock_is_refused_before_a_packet_leaves() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let mut letters: Vec<char> = room.link.chars().collect();
     let middle = letters.len() / 2;
@@ -68,7 +68,7 @@ fn a_link_that_is_mistyped_expired_or_read_by_a_wrong_clock_is_refused_before_a_
 
 #[test]
 fn a_port_in_use_and_a_folder_that_cannot_be_written_are_named() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -94,7 +94,7 @@ fn a_port_in_use_and_a_folder_that_cannot_be_written_are_named() {
 
 #[test]
 fn a_file_that_is_missing_or_not_h264_is_named() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     refused(publish(&stage, &room.link, "file:/no/such/file.mp4"), 1, &["/no/such/file.mp4"]);
     let other = stage.path("other.mp4");
@@ -112,7 +112,7 @@ fn a_file_that_is_missing_or_not_h264_is_named() {
 
 #[test]
 fn wrong_usage_ends_with_two() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let line = |args: &[&'static str]| {
         let bare = Roommate::bare(&stage, None, "usage");
         args.iter().fold(bare, |line, arg| line.args([*arg]))
@@ -127,7 +127,7 @@ fn wrong_usage_ends_with_two() {
 /// What a later version brings is refused in a sentence, never ignored.
 #[test]
 fn what_is_not_built_yet_is_refused_in_words() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     for (what, args) in [
         ("call", vec!["call"]),
@@ -135,6 +135,10 @@ fn what_is_not_built_yet_is_refused_in_words() {
         ("port-mapping", vec!["watch", &room.link, "--port-mapping"]),
         ("forward", vec!["forward", &room.link]),
         ("doctor", vec!["doctor"]),
+        ("room members", vec!["room", "members", &room.link]),
+        ("room invite", vec!["room", "invite", &room.link]),
+        ("room kick", vec!["room", "kick", &room.link, "x"]),
+        ("room close", vec!["room", "close", &room.link]),
     ] {
         let line = Roommate::bare(&stage, None, "later");
         let line = args.iter().fold(line, |line, arg| line.args([*arg]));
@@ -148,7 +152,7 @@ fn what_is_not_built_yet_is_refused_in_words() {
 
 #[test]
 fn a_full_disk_under_a_recording_is_said() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let small = stage.path("small");
@@ -170,7 +174,7 @@ fn a_full_disk_under_a_recording_is_said() {
 
 #[test]
 fn a_bootstrap_that_does_not_answer_is_said_and_waited_for() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     room.bootstrap.process.kill();
     let viewer = room.viewer("viewer").ready();
@@ -180,7 +184,7 @@ fn a_bootstrap_that_does_not_answer_is_said_and_waited_for() {
 
 #[test]
 fn nobody_publishing_and_a_publisher_that_left_are_said() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let viewer = room.viewer("viewer").ready();
     viewer.says("nobody", Duration::from_secs(10));
@@ -193,7 +197,7 @@ fn nobody_publishing_and_a_publisher_that_left_are_said() {
 
 #[test]
 fn with_out_it_ends_by_itself_after_the_broadcast() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let viewer = room.viewer("viewer").path("--out", stage.path("out.mp4")).ready();
     let publisher = room.publisher("publisher", TEST_PICTURE).args(["--seconds", "2"]).ready();
@@ -206,7 +210,7 @@ fn with_out_it_ends_by_itself_after_the_broadcast() {
 
 #[test]
 fn both_signals_end_politely_within_two_seconds() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     for signal in [Signal::INT, Signal::TERM] {
         let publisher = room.publisher("publisher", TEST_PICTURE).ready();
@@ -219,7 +223,7 @@ fn both_signals_end_politely_within_two_seconds() {
 
 #[test]
 fn the_version_is_told() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let ended = Roommate::bare(&stage, None, "version").args(["--version"]).start().finish(START);
     assert_eq!(ended.code, Some(0));
     let text = ended.junk().join(" ");
@@ -228,7 +232,7 @@ fn the_version_is_told() {
 
 #[test]
 fn room_show_tells_what_is_in_a_link() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let show = Roommate::bare(&stage, None, "show").args(["room", "show", &room.link, "--json"]);
     let ended = show.path("--data-dir", stage.path("show")).start().finish(START);

@@ -15,7 +15,7 @@ fn soon(room: &Room<'_>, viewer: &Process, since_us: i64) {
 
 #[test]
 fn who_watches_before_anybody_publishes_sees_the_beginning() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let viewer = room.viewer("viewer").ready();
     let event = wall_us();
@@ -28,7 +28,7 @@ fn who_watches_before_anybody_publishes_sees_the_beginning() {
 
 #[test]
 fn a_publisher_that_ends_and_comes_again_is_seen_again() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let viewer = room.viewer("viewer").ready();
@@ -44,7 +44,7 @@ fn a_publisher_that_ends_and_comes_again_is_seen_again() {
 /// Its old connection has not timed out: by key it is the same member, at another port.
 #[test]
 fn a_publisher_that_was_killed_comes_again_and_its_ghost_is_gone() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let viewers = ["viewer-1", "viewer-2"].map(|name| room.viewer(name).ready());
@@ -68,7 +68,7 @@ fn a_publisher_that_was_killed_comes_again_and_its_ghost_is_gone() {
 
 #[test]
 fn a_viewer_that_was_killed_comes_again() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let viewer = room.viewer("viewer").ready();
@@ -84,7 +84,7 @@ fn a_viewer_that_was_killed_comes_again() {
 
 #[test]
 fn two_publishers_in_one_room_are_both_seen_by_who_asks_for_them() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publishers = ["one", "two"].map(|name| room.publisher(name, TEST_PICTURE).ready());
     let peers = publishers.each_ref().map(peer);
@@ -102,7 +102,7 @@ fn two_publishers_in_one_room_are_both_seen_by_who_asks_for_them() {
 /// A node is in one room by its command line; two programs share a data folder, each with a key.
 #[test]
 fn two_rooms_from_one_data_folder_do_not_disturb_each_other() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let first = Room::open(&stage);
     let link = e2e::cast::create_room(&stage, None, &first.bootstrap);
     assert_ne!(link, first.link);
@@ -122,7 +122,7 @@ fn two_rooms_from_one_data_folder_do_not_disturb_each_other() {
 
 #[test]
 fn a_bootstrap_that_restarts_introduces_people_again() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let mut room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let first = room.viewer("first").ready();

@@ -9,6 +9,8 @@ mod leave;
 mod life;
 mod passthrough;
 mod processes;
+mod readme;
+mod readme_json;
 mod room;
 mod slow;
 mod stuck;

@@ -12,13 +12,13 @@ use crate::room::{Room, end, filled};
 
 #[test]
 fn the_clip_arrives_bit_for_bit() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     passes(&stage, &fixture("bbb.mp4"));
 }
 
 #[test]
 fn pictures_between_pictures_arrive_in_their_order() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let source = stage.path("source.mp4");
     mp4::make_with_b_frames(&source, 6);
     passes(&stage, &source);

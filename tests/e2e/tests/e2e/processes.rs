@@ -49,7 +49,7 @@ fn five_programs_do_what_the_demo_does_and_the_file_proves_it() {
 
 #[test]
 fn a_recording_killed_at_any_time_plays_up_to_its_last_second() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", "test:1280x720@30,2500,gop=1").ready();
     let out = stage.path("out.mp4");

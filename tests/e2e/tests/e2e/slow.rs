@@ -24,7 +24,7 @@ struct Story {
 
 /// 60 s of pictures to one viewer on the line that `shape` makes.
 fn sixty_seconds(shape: impl FnOnce(&Lab, &e2e::process::Process)) -> Story {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let lab = Lab::new(&["boot", "publisher", "slow"]);
     let room = Room::open_in(&stage, &lab);
     // Before the publisher begins, so that both count the same 60 s.

@@ -15,7 +15,7 @@ const MIB: u64 = 1024 * 1024;
 
 #[test]
 fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
-    let stage = Stage::new();
+    let stage = Stage::shared();
     let room = Room::open(&stage);
     let publisher = room.publisher("publisher", TEST_PICTURE).ready();
     let others = ["viewer-1", "viewer-2"].map(|name| room.viewer(name).ready());
