@@ -88,7 +88,7 @@ pub(crate) fn dial(shared: Arc<Shared>, endpoint: Endpoint, remote: SocketAddr) 
         let mut config = ClientConfig::new(shared.identity.client.clone());
         config.transport_config(shared.config.for_connection(&counters));
         let connecting = endpoint.connect_with(config, remote, SERVER_NAME)?;
-        shared.finish(connecting, counters, true).await
+        shared.finish(connecting, counters).await
     }
     .boxed()
 }

@@ -27,22 +27,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Waits for the handshake, reads the peer's name from its certificate and enters the
-    /// connection in the registry.
+    /// Waits for the handshake and reads the peer's name from its certificate.
     pub(crate) async fn finish(
         &self,
         connecting: quinn::Connecting,
         counters: Arc<Counters>,
-        dialled: bool,
     ) -> Result<(PeerId, Muxer), Error> {
         let connection = tokio::time::timeout(self.config.handshake_timeout, connecting)
             .await
             .map_err(|_| Error::HandshakeTimeout)??;
         let peer = peer_of(&connection)?;
-        let remote = connection.remote_address();
         let native = Native::new(connection, counters, self.config.open_timeout);
-        let registration = self.registry.enter(peer, remote, dialled, native.clone());
-        Ok((peer, Muxer::new(native, registration)))
+        Ok((peer, Muxer::new(native, self.registry.clone())))
     }
 }
 

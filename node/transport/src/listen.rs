@@ -172,7 +172,7 @@ impl Listener {
         let (shared, pending) = (self.shared.clone(), admission.begin());
         let upgrade = async move {
             let _pending = pending;
-            shared.finish(connecting, counters, false).await
+            shared.finish(connecting, counters).await
         }
         .boxed();
         Some(TransportEvent::Incoming {

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -13,7 +14,7 @@ use quinn::{ConnectionError, RecvStream, SendStream};
 use crate::address;
 use crate::error::Error;
 use crate::native::Native;
-use crate::registry::Registration;
+use crate::registry::{Registration, Registry};
 use crate::substream::Substream;
 
 type Opening = BoxFuture<'static, Result<(SendStream, RecvStream), ConnectionError>>;
@@ -26,19 +27,27 @@ pub struct Muxer {
     inbound: Option<Opening>,
     outbound: Option<Opening>,
     closing: Option<BoxFuture<'static, ConnectionError>>,
-    _registration: Registration,
+    registry: Arc<Registry>,
+    registration: Option<Registration>,
 }
 
 impl Muxer {
-    pub(crate) fn new(native: Native, registration: Registration) -> Self {
+    pub(crate) fn new(native: Native, registry: Arc<Registry>) -> Self {
         Self {
             remote: native.remote_address(),
             native,
             inbound: None,
             outbound: None,
             closing: None,
-            _registration: registration,
+            registry,
+            registration: None,
         }
+    }
+
+    /// Tells who polls us, once: our handler is polled by the same task.
+    fn enter(&mut self, cx: &Context<'_>) {
+        let enter = || self.registry.enter(cx.waker(), self.native.clone());
+        self.registration.get_or_insert_with(enter);
     }
 
     fn close(&self) {
@@ -84,11 +93,12 @@ impl StreamMuxer for Muxer {
 
     fn poll(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
         // quinn tells nobody that a path changed. The swarm polls here whenever a substream
         // moves, so a move is seen at the latest with the next ping.
         let this = self.get_mut();
+        this.enter(cx);
         let remote = this.native.remote_address();
         if remote == this.remote {
             return Poll::Pending;

@@ -1,13 +1,12 @@
-//! Which QUIC connections stand behind which libp2p connections.
+//! Which QUIC connection stands behind which libp2p connection.
 //!
-//! The transport enters a connection when its handshake is done, before the swarm hears of it;
-//! the [`Door`](crate::Door) takes it out of here by peer, address and direction; the muxer's end
-//! removes it. So there are never more entries than connections.
+//! The swarm tells its behaviours a connection's peer and address, and two connections may share
+//! both. But one task polls a connection's muxer and its handlers: they find each other here by the
+//! waker of that task. A muxer enters with its first poll and leaves with its end, or when its
+//! handler has claimed it: so there are never more entries than connections.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use libp2p::PeerId;
+use std::task::Waker;
 
 use crate::native::Native;
 
@@ -18,15 +17,12 @@ pub(crate) struct Registry<H = Native> {
 
 struct Inner<H> {
     next: u64,
-    /// In the order of their handshakes: the newest is last.
     entries: Vec<Entry<H>>,
 }
 
 struct Entry<H> {
     key: u64,
-    peer: PeerId,
-    remote: SocketAddr,
-    dialled: bool,
+    waker: Waker,
     handle: H,
 }
 
@@ -41,33 +37,23 @@ impl<H> Registry<H> {
         Arc::new(Self { inner: Mutex::new(Inner { next: 0, entries: Vec::new() }) })
     }
 
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        peer: PeerId,
-        remote: SocketAddr,
-        dialled: bool,
-        handle: H,
-    ) -> Registration<H> {
+    /// The muxer of `handle` is polled by the task of `waker`, which is woken: its handler can claim
+    /// it now.
+    pub(crate) fn enter(self: &Arc<Self>, waker: &Waker, handle: H) -> Registration<H> {
         let mut inner = self.lock();
         let key = inner.next;
         inner.next += 1;
-        inner.entries.push(Entry { key, peer, remote, dialled, handle });
+        inner.entries.push(Entry { key, waker: waker.clone(), handle });
+        drop(inner);
+        waker.wake_by_ref();
         Registration { registry: self.clone(), key }
     }
 
-    /// Takes the newest connection to `peer` in that direction: the one at `remote`, or, where
-    /// the swarm only knows a DNS name (`None`), any.
-    pub(crate) fn claim(
-        &self,
-        peer: &PeerId,
-        remote: Option<SocketAddr>,
-        dialled: bool,
-    ) -> Option<H> {
+    /// Takes the connection that is polled by the task of `waker`.
+    pub(crate) fn claim(&self, waker: &Waker) -> Option<H> {
         let mut inner = self.lock();
-        let found = inner.entries.iter().rposition(|e| {
-            e.peer == *peer && e.dialled == dialled && remote.is_none_or(|r| r == e.remote)
-        })?;
-        Some(inner.entries.remove(found).handle)
+        let found = inner.entries.iter().position(|entry| entry.waker.will_wake(waker))?;
+        Some(inner.entries.swap_remove(found).handle)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<H>> {
@@ -83,29 +69,33 @@ impl<H> Drop for Registration<H> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
     use super::*;
 
+    #[derive(Default)]
+    struct Task(AtomicU32);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     #[test]
-    fn a_connection_is_claimed_once_by_peer_address_and_direction() {
-        let (me, other) = (PeerId::random(), PeerId::random());
-        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    fn a_connection_is_claimed_once_by_the_task_that_polls_it() {
+        let tasks = [(); 3].map(|()| Arc::new(Task::default()));
+        let [first, second, third] = [0, 1, 2].map(|n: usize| Waker::from(tasks[n].clone()));
         let registry = Registry::new();
-        let kept = [
-            registry.enter(me, at(1), true, "first"),
-            registry.enter(me, at(1), true, "second"),
-            registry.enter(me, at(1), false, "inbound"),
-            registry.enter(me, at(2), true, "elsewhere"),
-            registry.enter(other, at(1), true, "somebody else"),
-        ];
-        let gone = registry.enter(me, at(1), true, "over");
-        drop(gone);
-        assert_eq!(registry.claim(&me, Some(at(1)), true), Some("second"));
-        assert_eq!(registry.claim(&me, Some(at(1)), true), Some("first"));
-        assert_eq!(registry.claim(&me, Some(at(1)), true), None);
-        assert_eq!(registry.claim(&me, None, true), Some("elsewhere"));
-        assert_eq!(registry.claim(&me, Some(at(1)), false), Some("inbound"));
-        assert_eq!(registry.claim(&PeerId::random(), None, true), None);
+        assert_eq!(registry.claim(&first), None);
+        let kept = [registry.enter(&first, "first"), registry.enter(&second, "second")];
+        assert_eq!(tasks[0].0.load(Ordering::Relaxed), 1, "its handler is to look again");
+        drop(registry.enter(&third, "over"));
+        assert_eq!(registry.claim(&third), None);
+        assert_eq!(registry.claim(&second), Some("second"));
+        assert_eq!(registry.claim(&second), None);
+        assert_eq!(registry.claim(&first.clone()), Some("first"));
         drop(kept);
-        assert_eq!(registry.claim(&other, Some(at(1)), true), None);
     }
 }

@@ -58,6 +58,30 @@ async fn substreams_open_on_the_named_connection_both_ways() {
     }
 }
 
+/// Handshakes that end together end in no order that anybody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_connections_at_once_each_handle_is_of_its_own() {
+    const MANY: usize = 24;
+    let mut b = own(Config::default()).listen().await;
+    let mut a = own(Config::default());
+    for _ in 0..MANY {
+        a.dial(b.address.clone()).await;
+    }
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..MANY {
+        near.push(a.up().await);
+        far.push(b.up().await);
+    }
+    for up in near {
+        a.open(up.id, b.peer, PROTOCOL).await;
+        let (_, _near, _) = opened(&mut a).await;
+        let (id, _far, _) = opened(&mut b).await;
+        let other = far.iter().find(|other| other.id == id).unwrap();
+        let exporter = |native: &roommate_transport::Native| native.exporter(b"x").unwrap();
+        assert_eq!(exporter(up.native()), exporter(other.native()));
+    }
+}
+
 #[tokio::test]
 async fn a_substream_dropped_in_the_middle_does_not_look_complete() {
     let (mut a, at_a, mut b, _at_b) = pair(Config::default(), Config::default()).await;

@@ -17,6 +17,8 @@ use libp2p::swarm::{
 use libp2p::{Stream, StreamProtocol};
 
 use super::{MAX_OPENING, OpenError};
+use crate::native::Native;
+use crate::registry::Registry;
 
 /// Bound on agreeing what a substream is for, in both directions.
 const NEGOTIATION: Duration = Duration::from_secs(5);
@@ -24,6 +26,8 @@ const NEGOTIATION: Duration = Duration::from_secs(5);
 /// What a handler tells its door.
 #[derive(Debug)]
 pub enum Told {
+    /// The QUIC connection, before anything else that there is to tell.
+    Native(Native),
     /// The peer opened a substream.
     Inbound(StreamProtocol, Stream),
     /// One that was asked for is open.
@@ -58,6 +62,8 @@ impl InboundUpgrade<Stream> for Accepted {
 /// Opens and takes in substreams on one connection.
 pub struct Handler {
     accepted: Accepted,
+    /// Where our QUIC connection is found; `None` once it is, or where there is none.
+    registry: Option<Arc<Registry>>,
     /// To be opened; the door bounds them.
     wanted: VecDeque<StreamProtocol>,
     told: VecDeque<Told>,
@@ -65,9 +71,11 @@ pub struct Handler {
 }
 
 impl Handler {
-    pub(super) fn new(accepted: Arc<[StreamProtocol]>) -> Self {
+    /// With a `registry`: on a connection of ours over QUIC.
+    pub(super) fn new(accepted: Arc<[StreamProtocol]>, registry: Option<Arc<Registry>>) -> Self {
         Self {
             accepted: Accepted(accepted),
+            registry,
             wanted: VecDeque::new(),
             told: VecDeque::new(),
             waker: None,
@@ -101,6 +109,12 @@ impl ConnectionHandler for Handler {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, StreamProtocol, Told>> {
+        if let Some(registry) = &self.registry {
+            // The muxer is polled behind us, and wakes us when it is there.
+            let Some(native) = registry.claim(cx.waker()) else { return Poll::Pending };
+            self.registry = None;
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Told::Native(native)));
+        }
         if let Some(told) = self.told.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(told));
         }

@@ -102,6 +102,9 @@ pub enum OpenError {
 struct Live {
     peer: PeerId,
     opening: Vec<StreamProtocol>,
+    /// What is to be told with [`DoorEvent::Up`], until it was: the handler first finds its QUIC
+    /// connection.
+    up: Option<(bool, Multiaddr)>,
 }
 
 /// A [`NetworkBehaviour`] for one swarm, made by [`QuicTransport::new`].
@@ -111,8 +114,6 @@ pub struct Door {
     registry: Arc<Registry>,
     admission: Arc<Admission>,
     protocols: Arc<[StreamProtocol]>,
-    /// Handles of connections that the swarm may still reject.
-    claimed: HashMap<ConnectionId, Native>,
     live: HashMap<ConnectionId, Live>,
     queue: VecDeque<ToSwarm<DoorEvent, StreamProtocol>>,
     waker: Option<Waker>,
@@ -124,7 +125,6 @@ impl Door {
             registry,
             admission,
             protocols: Arc::new([]),
-            claimed: HashMap::new(),
             live: HashMap::new(),
             queue: VecDeque::new(),
             waker: None,
@@ -171,32 +171,30 @@ impl Door {
         self.admission.counts()
     }
 
-    fn handler(
-        &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        dialled: bool,
-        address: &Multiaddr,
-    ) -> Handler {
-        if address::is_direct_quic(address) {
-            // Behind a DNS name the socket address is unknown: then the newest will do. The peer
-            // is right in any case, the connection itself has proven it.
-            let remote = address::to_socket(address);
-            if let Some(native) = self.registry.claim(&peer, remote, dialled) {
-                self.claimed.insert(id, native);
-            }
-        }
-        Handler::new(self.protocols.clone())
+    fn handler(&self, address: &Multiaddr) -> Handler {
+        let registry = address::is_direct_quic(address).then(|| self.registry.clone());
+        Handler::new(self.protocols.clone(), registry)
     }
 
-    fn up(&mut self, id: ConnectionId, peer: PeerId, dialled: bool, address: Multiaddr) {
-        let native = self.claimed.remove(&id);
-        self.live.insert(id, Live { peer, opening: Vec::new() });
-        self.tell(DoorEvent::Up { id, peer, dialled, address, native });
+    fn established(&mut self, id: ConnectionId, peer: PeerId, up: (bool, Multiaddr)) {
+        let is_quic = address::is_direct_quic(&up.1);
+        self.live.insert(id, Live { peer, opening: Vec::new(), up: Some(up) });
+        if !is_quic {
+            self.up(id, None);
+        }
+    }
+
+    fn up(&mut self, id: ConnectionId, native: Option<Native>) {
+        let Some(live) = self.live.get_mut(&id) else { return };
+        let (peer, up) = (live.peer, live.up.take());
+        if let Some((dialled, address)) = up {
+            self.tell(DoorEvent::Up { id, peer, dialled, address, native });
+        }
     }
 
     fn down(&mut self, id: ConnectionId) {
-        let Some(Live { peer, opening }) = self.live.remove(&id) else { return };
+        // One that never came up was never told of.
+        let Some(Live { peer, opening, up: None }) = self.live.remove(&id) else { return };
         for protocol in opening {
             self.tell(DoorEvent::OpenFailed { id, peer, protocol, why: OpenError::Gone });
         }
@@ -221,23 +219,23 @@ impl NetworkBehaviour for Door {
 
     fn handle_established_inbound_connection(
         &mut self,
-        id: ConnectionId,
-        peer: PeerId,
+        _: ConnectionId,
+        _: PeerId,
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.handler(id, peer, false, remote))
+        Ok(self.handler(remote))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        id: ConnectionId,
-        peer: PeerId,
+        _: ConnectionId,
+        _: PeerId,
         address: &Multiaddr,
-        role: Endpoint,
+        _: Endpoint,
         _: PortUse,
     ) -> Result<Handler, ConnectionDenied> {
-        Ok(self.handler(id, peer, role == Endpoint::Dialer, address))
+        Ok(self.handler(address))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -248,11 +246,9 @@ impl NetworkBehaviour for Door {
                     ConnectedPoint::Dialer { role_override: Endpoint::Dialer, .. }
                 );
                 let address = e.endpoint.get_remote_address().clone();
-                self.up(e.connection_id, e.peer_id, dialled, address);
+                self.established(e.connection_id, e.peer_id, (dialled, address));
             }
             FromSwarm::ConnectionClosed(e) => self.down(e.connection_id),
-            FromSwarm::DialFailure(e) => _ = self.claimed.remove(&e.connection_id),
-            FromSwarm::ListenFailure(e) => _ = self.claimed.remove(&e.connection_id),
             _ => {}
         }
     }
@@ -270,6 +266,7 @@ impl NetworkBehaviour for Door {
             }
         };
         let event = match event {
+            Told::Native(native) => return self.up(id, Some(native)),
             Told::Inbound(protocol, stream) => {
                 DoorEvent::Opened { id, peer, protocol, stream, dialled: false }
             }
