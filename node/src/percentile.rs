@@ -1,11 +1,10 @@
-//! Percentiles of what was seen since the start and of the last second, in bounded memory.
+//! Percentiles of what was seen since the start, in bounded memory.
 //!
-//! Values are kept exactly up to [`KEEP_MAX`] of them, ten hours of 30 pictures a second; then
-//! every second one is kept.
+//! Values are kept exactly up to [`KEEP_MAX`] of them, 36 minutes of 30 pictures a second; then every
+//! second one is kept.
 
-/// One million values of four bytes: nobody minds 4 MiB, and everybody minds a percentile that is
-/// off by a bucket.
-const KEEP_MAX: usize = 1 << 20;
+/// 256 KiB, sorted in a few milliseconds: the player waits for that while somebody looks.
+const KEEP_MAX: usize = 1 << 16;
 
 /// Collects values and tells their percentiles.
 #[derive(Debug, Default)]

@@ -15,8 +15,8 @@ use roommate_protocol::wire::close::CloseCode;
 use roommate_protocol::wire::frame::Violation;
 
 use crate::net::address::to_multiaddr;
+use crate::net::outgoing::Outgoing;
 use crate::net::policy::reachable_at;
-use crate::net::words::Outgoing;
 
 /// What the driver does for the bootstraps.
 pub(super) enum Action {
@@ -161,10 +161,13 @@ impl Bootstraps {
         content: &[u8],
         now: Now,
     ) -> Result<(), Violation> {
-        if let Some(seat) = self.seats.values_mut().find(|seat| seat.conn == Some(conn)) {
+        if let Some((address, seat)) =
+            self.seats.iter_mut().find(|(_, seat)| seat.conn == Some(conn))
+        {
             for watch in seat.watches.values_mut() {
                 watch.handle_frame(content, now)?;
             }
+            self.reach.handle_answered(address);
         }
         self.pass_on();
         Ok(())
@@ -214,8 +217,7 @@ impl Bootstraps {
                 while let Some(output) = watch.poll_output() {
                     match output {
                         Output::Send(frame) => {
-                            let full =
-                                seat.out.as_ref().is_some_and(|out| out.try_send(frame).is_err());
+                            let full = seat.out.as_ref().is_some_and(|out| out.put(frame).is_err());
                             if full && let Some(conn) = seat.conn {
                                 tracing::debug!(address = %to_multiaddr(address), "does not read");
                                 let code = CloseCode::Violation;

@@ -56,7 +56,7 @@ pub(super) enum FeedNews {
     /// A child is late and there is no newer group.
     Late(FeedName),
     /// A writer has ended.
-    Ended(FeedName, FeedEnd),
+    Ended(FeedName, FeedEnd, Arc<FeedStats>),
 }
 
 struct FeedRow {
@@ -217,6 +217,7 @@ impl Feeds {
             keyframe_wanted: late,
         };
         self.stop(name, StreamCode::Cancelled);
+        let told = stats.clone();
         self.feeds.insert(name, FeedRow { cancel, stats });
         let link = QuicLink::new(native);
         let (gate, clock, tell) = (link.gate(), self.clock, self.tell.clone());
@@ -231,7 +232,7 @@ impl Feeds {
                     }
                 }
             };
-            let _ = tell.send(FeedNews::Ended(name, end)).await;
+            let _ = tell.send(FeedNews::Ended(name, end, told)).await;
         });
     }
 }
@@ -258,10 +259,14 @@ impl Driver {
                     entry.machine.handle_feed_late(conn, sub, now);
                 }
             }
-            FeedNews::Ended(name, end) => {
+            FeedNews::Ended(name, end, stats) => {
                 tracing::debug!(conn = name.1.0, ?end, "a feed has ended");
                 // One that was cancelled is forgotten already, on both sides.
-                if matches!(end, FeedEnd::Cancelled(_)) {
+                let is_this = |row: &FeedRow| Arc::ptr_eq(&row.stats, &stats);
+                if matches!(end, FeedEnd::Cancelled(_))
+                    // A newer feed may have taken the name meanwhile.
+                    || !self.feeds.feeds.get(&name).is_some_and(is_this)
+                {
                     return;
                 }
                 self.feeds.feeds.remove(&name);

@@ -137,10 +137,15 @@ impl Driver {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut stumbles = stumbles(self.config.stumble);
         loop {
+            // Looked at in every turn: a flood of words must not keep deadlines waiting.
+            let now = self.desk.clock.now();
+            if self.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
+                self.on_deadline(now);
+            }
             self.perform_all();
             let wake = self.wake_at();
+            // Not biased: whoever floods one arm leaves the others their turn.
             let input = tokio::select! {
-                biased;
                 command = commands.recv() => Input::Command(command),
                 Some(word) = self.words_in.recv() => Input::Word(word),
                 Some(news) = self.feeds.next_news() => Input::Feed(news),
@@ -217,7 +222,8 @@ impl Driver {
 
     /// The keys with which a control stream may be proven to us.
     fn proof_keys(&self) -> Arc<[ProofKey]> {
-        self.rooms.values().map(|entry| entry.proof.clone()).collect()
+        let open = self.rooms.values().filter(|entry| entry.ended.is_none());
+        open.map(|entry| entry.proof.clone()).collect()
     }
 
     /// The test hook: a driver that is busy for a while.

@@ -9,7 +9,6 @@ use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
 use super::Driver;
 use super::bootstraps::Action;
@@ -17,7 +16,8 @@ use super::feeds::FeedOrder;
 use super::swarm::Purpose;
 use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
-use crate::net::words::{Outgoing, Word};
+use crate::net::outgoing::{NotTaken, Outgoing};
+use crate::net::words::Word;
 use crate::status::RoomEvent;
 
 impl Driver {
@@ -119,10 +119,10 @@ impl Driver {
     fn send(&mut self, room: RoomPk, conn: ConnId, frame: Bytes) {
         let Some(entry) = self.rooms.get_mut(&room) else { return };
         let Some(stream) = entry.streams.get(&conn) else { return };
-        match stream.try_send(frame) {
+        match stream.put(frame) {
             // A stream that has ended says so itself.
-            Ok(()) | Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(_)) => {
+            Ok(()) | Err(NotTaken::Closed) => {}
+            Err(NotTaken::Full) => {
                 tracing::warn!(conn = conn.0, "a member does not read its control stream: closed");
                 entry.streams.remove(&conn);
                 self.close_connection(conn, CloseCode::Violation);
@@ -136,7 +136,9 @@ impl Driver {
         let used = self
             .rooms
             .values()
-            .any(|entry| entry.room != room && entry.streams.contains_key(&conn));
+            .filter(|entry| entry.room != room)
+            // A stream that is being opened or proven may turn out to be one.
+            .any(|entry| entry.streams.contains_key(&conn) || entry.is_opening(conn));
         if used && !for_all {
             return;
         }
@@ -184,7 +186,11 @@ impl Driver {
             _ => {}
         }
         entry.note(&event, now);
+        let ended = matches!(event, Event::Ended { .. });
         entry.tell(RoomEvent::Room(event));
+        if ended {
+            self.bootstraps.leave_room(room);
+        }
         self.tell_status(room);
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::link::SharedTrack;
 use crate::media::source::SourceControl;
-use crate::net::words::Outgoing;
+use crate::net::outgoing::Outgoing;
 use crate::status::{RoomEvent, RoomStatus, SharedClock};
 
 /// Departures that the status tells of.

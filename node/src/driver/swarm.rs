@@ -13,15 +13,15 @@ use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::wire::close::CloseCode;
 use roommate_transport::{DoorEvent, OpenError};
-use tokio::sync::mpsc;
 
 use super::Driver;
 use crate::config::StartError;
 use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
 use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
 use crate::net::links::Link;
+use crate::net::outgoing;
 use crate::net::policy::{dial_policy, host_of, told_to_members};
-use crate::net::words::{self, OUTGOING_MAX, Side};
+use crate::net::words::{self, Side};
 
 /// Names the two ends of a connection alike, for the rule that chooses between two connections.
 const EXPORTER_LABEL: &[u8] = b"roommate/connection/1";
@@ -195,7 +195,7 @@ impl Driver {
         // A connection that we made is its room's alone: where the peer is not, a proof would fail,
         // and three of those make us a stranger to it. One that a peer made may be for any room.
         for (room, entry) in &mut self.rooms {
-            if asked.is_none_or(|asked| asked == *room) {
+            if entry.ended.is_none() && asked.is_none_or(|asked| asked == *room) {
                 entry.machine.handle_connected(connected, now);
                 wanted = true;
             }
@@ -252,8 +252,8 @@ impl Driver {
         let Some(link) = self.links.by_id(id) else { return };
         let (conn, peer) = (link.conn, link.peer);
         if *protocol == ROOMS {
-            let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
-            tokio::spawn(words::rooms(self.desk.clone(), stream, conn, outgoing));
+            let (out, waiting) = outgoing::queue();
+            tokio::spawn(words::rooms(self.desk.clone(), stream, conn, waiting));
             self.bootstraps.handle_opened(conn, out, now);
             return;
         }
@@ -310,10 +310,16 @@ impl Driver {
                 // Whether another connection is wanted is the core's to say.
                 .condition(PeerCondition::Always)
                 .build(),
-            None => match addrs.into_iter().next() {
-                Some(addr) => DialOpts::unknown_peer_id().address(addr).build(),
-                None => return,
-            },
+            None => {
+                // Nobody is named: each address is a dial of its own.
+                let mut addrs = addrs.into_iter();
+                let Some(first) = addrs.next() else { return };
+                let rest: Vec<_> = addrs.collect();
+                if let (false, Purpose::Hint(room)) = (rest.is_empty(), &purpose) {
+                    self.dial(None, rest, Purpose::Hint(*room));
+                }
+                DialOpts::unknown_peer_id().address(first).build()
+            }
         };
         let id = opts.connection_id();
         self.dialling.insert(id, purpose);

@@ -1,5 +1,6 @@
 //! What the swarm speaks: the door to connections and substreams, and identify.
 
+use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{StreamProtocol, Swarm, SwarmBuilder, identify};
@@ -19,6 +20,7 @@ pub struct SwarmError(String);
 /// The node's behaviours.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
     pub(crate) door: Door,
     identify: identify::Behaviour,
 }
@@ -42,10 +44,24 @@ pub(crate) fn swarm(key: Keypair, config: Config) -> Result<Swarm<Behaviour>, Sw
         .map_err(|error| fail(&error))?
         .with_dns()
         .map_err(|error| fail(&error))?
-        .with_behaviour(|key| Behaviour { door, identify: identify::Behaviour::new(identity(key)) })
+        .with_behaviour(|key| Behaviour {
+            limits: connection_limits::Behaviour::new(limits()),
+            door,
+            identify: identify::Behaviour::new(identity(key)),
+        })
         .map_err(|error| fail(&error))?
         .build();
     Ok(swarm)
+}
+
+/// A room has at most 48 streams of a member's own choice and its children; whoever wants more than a
+/// handful of connections, or opens and never speaks, is turned away here.
+fn limits() -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(64))
+        .with_max_established_incoming(Some(192))
+        .with_max_established(Some(256))
+        .with_max_established_per_peer(Some(8))
 }
 
 /// Strangers who find the node learn that it speaks Roommate, and no listen address: members hear

@@ -1,4 +1,4 @@
-//! The table of connections: the swarm's names and ours. Holds one row a connection; the swarm
+//! The table of connections: the swarm's names and ours. Holds one row a connection; `behaviour`
 //! bounds how many there are.
 
 use std::collections::{BTreeMap, HashMap};

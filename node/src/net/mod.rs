@@ -4,6 +4,7 @@
 pub mod address;
 pub(crate) mod behaviour;
 pub(crate) mod links;
+pub(crate) mod outgoing;
 pub(crate) mod policy;
 pub(crate) mod words;
 

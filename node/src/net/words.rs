@@ -2,7 +2,7 @@
 //!
 //! Stamps are taken here, where the bytes are read, not in the driver. A task holds at most one
 //! unfinished frame of the peer; what it read waits for the driver, and then the peer waits for
-//! us. At most [`OUTGOING_MAX`] frames wait to be written: a peer that does not read is closed.
+//! us. What waits to be written is bounded by `outgoing`: a peer that does not read is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,8 @@ use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::wire::frame::{FrameReader, Violation};
 use tokio::sync::mpsc;
 
+use super::outgoing::{self, Outgoing, Waiting};
 use crate::clock::Clock;
-
-/// Frames that wait to be written to one peer. A roster of a hundred is a few; a peer that is this
-/// far behind does not read.
-pub(crate) const OUTGOING_MAX: usize = 256;
 
 /// Frames of all peers that wait for the driver.
 pub(crate) const WORDS_MAX: usize = 256;
@@ -33,9 +30,6 @@ pub(crate) const WORDS_MAX: usize = 256;
 const GOODBYE_WAIT: Duration = Duration::from_millis(300);
 
 const READ_BYTES: usize = 4 * 1024;
-
-/// Where frames for one stream are put.
-pub(crate) type Outgoing = mpsc::Sender<Bytes>;
 
 /// What a stream task tells the driver.
 #[derive(Debug)]
@@ -87,7 +81,7 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
         return;
     };
     frames.grow();
-    let (out, outgoing) = mpsc::channel(OUTGOING_MAX);
+    let (out, waiting) = outgoing::queue();
     let up = Word::ControlUp { conn, peer, room, asked: asked.is_some(), out };
     if desk.words.send(up).await.is_err() {
         return;
@@ -107,17 +101,12 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
             }
         }
     };
-    let violation = run(reading, outgoing, write).await;
+    let violation = run(reading, waiting, write).await;
     let _ = desk.words.send(Word::ControlDown { conn, room, violation }).await;
 }
 
 /// Runs a stream to a bootstrap to its end.
-pub(crate) async fn rooms(
-    desk: Desk,
-    stream: Stream,
-    conn: ConnId,
-    outgoing: mpsc::Receiver<Bytes>,
-) {
+pub(crate) async fn rooms(desk: Desk, stream: Stream, conn: ConnId, outgoing: Waiting) {
     let (read, write) = stream.split();
     let mut frames = Frames::new(read, FrameReader::new());
     let reading = async {
@@ -136,7 +125,7 @@ pub(crate) async fn rooms(
 /// Until the peer ends the stream, or the driver does.
 async fn run(
     reading: impl Future<Output = Option<Violation>>,
-    outgoing: mpsc::Receiver<Bytes>,
+    outgoing: Waiting,
     mut write: WriteHalf<Stream>,
 ) -> Option<Violation> {
     tokio::pin!(reading);
@@ -153,8 +142,8 @@ async fn run(
     tokio::time::timeout(GOODBYE_WAIT, reading).await.unwrap_or(None)
 }
 
-async fn pass_on(mut outgoing: mpsc::Receiver<Bytes>, write: &mut WriteHalf<Stream>) {
-    while let Some(frame) = outgoing.recv().await {
+async fn pass_on(mut outgoing: Waiting, write: &mut WriteHalf<Stream>) {
+    while let Some(frame) = outgoing.next().await {
         if write.write_all(&frame).await.is_err() {
             return;
         }

@@ -27,6 +27,7 @@ enum State {
 struct Entry {
     address: Address,
     state: State,
+    answered: bool,
     wait: Duration,
 }
 
@@ -45,7 +46,7 @@ impl Reach {
             return false;
         }
         let state = State::Waiting { until: now.mono };
-        self.entries.push(Entry { address, state, wait: WAIT_MIN });
+        self.entries.push(Entry { address, state, answered: false, wait: WAIT_MIN });
         self.handle_timeout(now);
         true
     }
@@ -54,7 +55,16 @@ impl Reach {
     pub fn handle_up(&mut self, address: &Address) {
         if let Some(at) = self.position(address) {
             self.entries[at].state = State::Up;
+        }
+    }
+
+    /// `address` has answered as a bootstrap does. Only now is it one again: one that is full, or no
+    /// bootstrap at all, takes the connection and closes it, and must not be dialled four times a
+    /// second for that.
+    pub fn handle_answered(&mut self, address: &Address) {
+        if let Some(at) = self.position(address) {
             self.entries[at].wait = WAIT_MIN;
+            self.entries[at].answered = true;
         }
     }
 
@@ -62,6 +72,7 @@ impl Reach {
     pub fn handle_down(&mut self, address: &Address, now: Now) {
         if let Some(at) = self.position(address) {
             let entry = &mut self.entries[at];
+            entry.answered = false;
             entry.state = State::Waiting { until: now.mono + entry.wait };
             entry.wait = (entry.wait * 2).min(WAIT_MAX);
         }
@@ -90,9 +101,9 @@ impl Reach {
         }))
     }
 
-    /// The bootstraps and whether each is connected.
+    /// The bootstraps and whether each answers.
     pub fn bootstraps(&self) -> impl Iterator<Item = (&Address, bool)> {
-        self.entries.iter().map(|entry| (&entry.address, matches!(entry.state, State::Up)))
+        self.entries.iter().map(|entry| (&entry.address, entry.answered))
     }
 
     fn position(&self, address: &Address) -> Option<usize> {
@@ -139,8 +150,15 @@ mod tests {
             reach.handle_timeout(at(now));
         }
         assert_eq!(waits, [250, 500, 1000, 2000, 2000, 2000]);
+        // One that takes the connection and says nothing is no live one.
         reach.handle_up(&address(1));
         assert_eq!(reach.poll_timeout(), None);
+        assert!(reach.bootstraps().all(|(_, up)| !up));
+        reach.handle_down(&address(1), at(now));
+        assert_eq!(reach.poll_timeout().unwrap().0, at(now + 2000).mono);
+        reach.handle_up(&address(1));
+        reach.handle_answered(&address(1));
+        assert!(reach.bootstraps().all(|(_, up)| up));
         reach.handle_down(&address(1), at(now));
         assert_eq!(reach.poll_timeout().unwrap().0, at(now + 250).mono);
     }
