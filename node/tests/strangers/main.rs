@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are tests")]
 
+mod crowd;
 mod nothing;
 mod silence;
 mod stage;

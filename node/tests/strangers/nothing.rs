@@ -1,7 +1,7 @@
 //! Without ticket, secret, proof or hello there is no picture and no place.
 
 use roommate_protocol::room::UnwelcomeReason;
-use roommate_protocol::room::proof::{PROOF_FRAME_BYTES_MAX, ProofFailed, ProofKey};
+use roommate_protocol::room::proof::{ProofFailed, ProofKey};
 use roommate_protocol::time::Wall;
 use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::trust::secret::RoomSecret;
@@ -11,7 +11,7 @@ use roommate_protocol::wire::code::StreamCode;
 use roommate_protocol::wire::header::{StreamHeader, SubscriptionId};
 use roommate_protocol::wire::message::{Incoming, Unwelcome, encode};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, is_nonce};
 use crate::world::control::hello;
 use crate::world::peer::{Peer, stopped};
 use crate::world::{House, any_key, name_of};
@@ -113,13 +113,6 @@ async fn a_ticket_without_the_secret_gets_a_nonce_and_silence() {
     assert_eq!(stage.publisher.room.status().refused, 0, "no ticket was ever looked at");
     stage.feeds_only_the_viewer();
     stage.end().await;
-}
-
-/// Whether a substream brought what the negotiation brings, a nonce, and not a byte more.
-fn is_nonce(row: &[u8]) -> bool {
-    let frame = 4 + PROOF_FRAME_BYTES_MAX;
-    let nonce = [0, 0, 0, 34, 0, 1];
-    row.len() > frame && row[row.len() - frame..].starts_with(&nonce)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,6 @@
 //! A publisher on air, an honest viewer, and what they must not have given to a stranger.
 
+use roommate_protocol::room::proof::PROOF_FRAME_BYTES_MAX;
 use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::wire::close::CloseCode;
 
@@ -92,4 +93,11 @@ impl Stage {
         let fed: Vec<_> = children.iter().map(|child| child.peer).collect();
         assert_eq!(fed, [self.viewer.peer()]);
     }
+}
+
+/// Whether a substream brought what the negotiation brings, a nonce, and not a byte more.
+pub(crate) fn is_nonce(row: &[u8]) -> bool {
+    let frame = 4 + PROOF_FRAME_BYTES_MAX;
+    let nonce = [0, 0, 0, 34, 0, 1];
+    row.len() > frame && row[row.len() - frame..].starts_with(&nonce)
 }

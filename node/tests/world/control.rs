@@ -86,6 +86,14 @@ impl Control {
         std::mem::take(&mut self.heard)
     }
 
+    /// Reads whatever comes to the end of the stream, and makes nothing of it: it is in the log.
+    pub async fn drain(&mut self) {
+        let mut buffer = [0; 4096];
+        let read =
+            async { while self.stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {} };
+        in_time("the end of a stream", read).await;
+    }
+
     /// Bytes as they are. Whether the other side still takes them shows in what it says.
     pub async fn raw(&mut self, bytes: &[u8]) {
         let write = async {

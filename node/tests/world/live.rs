@@ -97,6 +97,11 @@ impl Broadcast {
         Self { key, publisher }
     }
 
+    /// Signs the end.
+    pub async fn finish(&mut self) {
+        self.publisher.stop().await;
+    }
+
     /// Signs the end, and says that it is over.
     pub async fn end(&mut self, member: &Member) {
         self.publisher.stop().await;

@@ -9,6 +9,7 @@ use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::upgrade::Version;
 use libp2p::futures::future::Either;
 use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{Config as SwarmConfig, ConnectionId, NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, Stream, StreamProtocol, Swarm, identify, noise, ping, tcp, yamux};
@@ -28,7 +29,7 @@ pub const CONTROL: StreamProtocol = StreamProtocol::new("/roommate/control/1");
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     identify: identify::Behaviour,
-    ping: ping::Behaviour,
+    ping: Toggle<ping::Behaviour>,
     door: Door,
 }
 
@@ -52,6 +53,7 @@ pub struct Wire {
     pub media: Log,
     /// Streams and bytes of them.
     pub counts: watch::Receiver<(u64, u64)>,
+    log: Log,
 }
 
 impl Peer {
@@ -139,7 +141,19 @@ impl Peer {
         if let Some(native) = native.clone() {
             tokio::spawn(take_streams(native, media.clone(), tell));
         }
-        Wire { id, peer: from_libp2p(&peer).unwrap(), native, media, counts }
+        Wire { id, peer: from_libp2p(&peer).unwrap(), native, media, counts, log: self.log.clone() }
+    }
+
+    /// Waits until the other side has identified itself; the protocols that it names.
+    pub async fn identified(&mut self) -> Vec<StreamProtocol> {
+        self.wait("identify", |event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                info,
+                ..
+            })) => Some(info.protocols),
+            _ => None,
+        })
+        .await
     }
 
     /// Opens a substream of any protocol.
@@ -160,7 +174,16 @@ impl Peer {
 
     /// Opens a control stream.
     pub async fn control(&mut self, wire: &Wire) -> Control {
-        Control::new(self.open(wire, CONTROL).await.unwrap(), (self.name(), wire.peer))
+        self.try_control(wire).await.unwrap()
+    }
+
+    /// Opens a control stream, if the other side does not reset it as soon as it is negotiated.
+    pub async fn try_control(&mut self, wire: &Wire) -> Option<Control> {
+        match self.open(wire, CONTROL).await {
+            Ok(stream) => Some(Control::new(stream, (self.name(), wire.peer))),
+            Err(OpenError::Broken(_)) => None,
+            Err(other) => panic!("no control stream: {other}"),
+        }
     }
 
     /// Takes the next control stream in that the other side opens.
@@ -187,6 +210,7 @@ impl Wire {
     pub async fn closed(&self) -> CloseCode {
         match in_time("the end of the connection", self.native().closed()).await {
             ConnectionError::ApplicationClosed(close) => {
+                self.log.add(self.log.row(), &close.reason);
                 let code = u32::try_from(close.error_code.into_inner()).unwrap();
                 CloseCode::from_code(code)
             }
@@ -243,6 +267,8 @@ fn swarm(key: &SigningKey, log: Log, garbage: Option<Vec<u8>>) -> Swarm<Behaviou
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(&key).unwrap())
         .multiplex(yamux::Config::default());
+    // A ping that fails is tried again at once, for ever.
+    let pings = garbage.is_none();
     let transport = quic.or_transport(tcp).map(move |connection, _| {
         let (log, garbage) = (log.clone(), garbage.clone());
         match connection {
@@ -257,7 +283,7 @@ fn swarm(key: &SigningKey, log: Log, garbage: Option<Vec<u8>>) -> Swarm<Behaviou
     let every = std::time::Duration::from_millis(100);
     let behaviour = Behaviour {
         identify: identify::Behaviour::new(identify::Config::new("/x/1".into(), key.public())),
-        ping: ping::Behaviour::new(ping::Config::new().with_interval(every)),
+        ping: pings.then(|| ping::Behaviour::new(ping::Config::new().with_interval(every))).into(),
         door: door.accepting([CONTROL]),
     };
     let peer = key.public().to_peer_id();
