@@ -1,6 +1,6 @@
 //! Percentiles of what was seen since the start and of the last second, in bounded memory.
 //!
-//! Values are kept exactly up to [`KEEP_MAX`] of them, ten hours of 30 pictures a second; then
+//! Values are kept exactly up to `KEEP_MAX` of them, ten hours of 30 pictures a second; then
 //! every second one is kept.
 
 /// One million values of four bytes: nobody minds 4 MiB, and everybody minds a percentile that is
