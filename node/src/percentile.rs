@@ -1,6 +1,6 @@
 //! Percentiles of what was seen since the start, in bounded memory.
 //!
-//! Values are kept exactly up to [`KEEP_MAX`] of them, 36 minutes of 30 pictures a second; then every
+//! Values are kept exactly up to `KEEP_MAX` of them, 36 minutes of 30 pictures a second; then every
 //! second one is kept.
 
 /// 256 KiB, sorted in a few milliseconds: the player waits for that while somebody looks.

@@ -9,6 +9,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
+/// Brackets that the documentation would take for links.
+const SOURCE_HELP: &str = "What to publish: test[:WxH[@FPS]][,KBITS][,gop=SECONDS] or file:PATH";
+
 /// Live video rooms without a media server.
 #[derive(Debug, Parser)]
 #[command(name = "roommate", version = crate::version::LONG, disable_help_subcommand = true)]
@@ -80,8 +83,8 @@ pub struct DemoArgs {
     #[arg(long, env = "ROOMMATE_VIEWERS", value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub viewers: u16,
-    /// What to publish: test[:WxH[@FPS]][,KBITS][,gop=SECONDS] or file:PATH
-    #[arg(long, env = "ROOMMATE_SOURCE", value_name = "S")]
+    /// What to publish
+    #[arg(long, env = "ROOMMATE_SOURCE", value_name = "S", help = SOURCE_HELP)]
     pub source: Option<String>,
     /// Write one JSON object for each access unit, one file a node
     #[arg(long, env = "ROOMMATE_TRACE", value_name = "FILE")]
@@ -152,8 +155,8 @@ pub struct RoomShowArgs {
 pub struct PublishArgs {
     /// The link of the room; without it a room is made
     pub link: Option<String>,
-    /// What to publish: test[:WxH[@FPS]][,KBITS][,gop=SECONDS] or file:PATH
-    #[arg(long, env = "ROOMMATE_SOURCE", value_name = "S")]
+    /// What to publish
+    #[arg(long, env = "ROOMMATE_SOURCE", value_name = "S", help = SOURCE_HELP)]
     pub source: Option<String>,
     /// Begin a file again when it ends
     #[arg(long = "loop", env = "ROOMMATE_LOOP", value_parser = on_or_off())]

@@ -1,6 +1,6 @@
 //! A recording beside the player: a thread of its own writes, so that a slow disk holds up nobody.
 //!
-//! At most [`WAITING_MAX`] access units wait; a disk that is further behind ends the recording with
+//! At most `WAITING_MAX` access units wait; a disk that is further behind ends the recording with
 //! a sentence, and what was written stays playable.
 
 use std::path::PathBuf;
