@@ -117,7 +117,9 @@ impl Reorder {
         let ready_at = completed_at.max(self.in_order_at);
         self.in_order_at = ready_at;
         if let Some(last) = self.counts.last_seq {
-            self.counts.gaps += place.seq.saturating_sub(last).saturating_sub(1);
+            // A publisher's seqs are its own word: they may leap, and fall back with a later group.
+            let missing = place.seq.saturating_sub(last).saturating_sub(1);
+            self.counts.gaps = self.counts.gaps.saturating_add(missing);
         }
         self.counts.received += 1;
         self.counts.first_seq.get_or_insert(place.seq);

@@ -6,8 +6,9 @@ use roommate_protocol::media::cache::TrackCache;
 use roommate_protocol::media::reorder::{Ordered, ReadyUnit, Reorder};
 use roommate_protocol::media::track::{Append, CutWhy, Over};
 use roommate_protocol::time::Mono;
+use roommate_protocol::wire::record::UnitHead;
 
-use crate::world::{Studio, ms, unit};
+use crate::world::{Studio, bytes, head, ms, signer, unit};
 
 fn reorder() -> Reorder {
     Reorder::new(Duration::from_millis(300))
@@ -216,4 +217,20 @@ fn a_retracted_track_ends_behind_what_is_complete() {
     assert_eq!((ready[0].seq, ready.len(), over), (1, 1, Some(Over::PublisherGone)));
     let (ready, over) = drain(&mut reorder, &cache, ms(10));
     assert_eq!((ready.len(), over), (0, Some(Over::PublisherGone)));
+}
+
+#[test]
+fn a_publisher_whose_seqs_leap_and_fall_back_only_makes_the_count_of_gaps_useless() {
+    let mut cache = TrackCache::new();
+    let mut reorder = reorder();
+    let data = bytes(1, 10);
+    let leaps = [0, 1 << 63, 0, 1 << 63, 0, 1 << 63, u64::MAX];
+    for (group, seq) in (0..).zip(leaps) {
+        let unit = signer().sign_unit(group, 0, UnitHead { seq, ..head(0, true) }, &data).unwrap();
+        let piece = Append::Piece { group, seq, index: 0, data: data.clone() };
+        feed(&mut cache, &[Append::Unit { group, unit }, piece], ms(group));
+        assert_eq!(seqs(&mut reorder, &cache, ms(1_000 * (group + 1))), [seq]);
+    }
+    let counts = reorder.counts();
+    assert_eq!((counts.received, counts.gaps), (7, u64::MAX));
 }
