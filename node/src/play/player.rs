@@ -30,6 +30,12 @@ pub trait Sink: Send {
 /// known within a round trip; without one the oldest are never counted.
 const UNCOUNTED_MAX: usize = 4096;
 
+/// An error of the broadcast's clock that no latency would show.
+const SETTLED_US: u64 = 2_000;
+
+/// How long a clock that is worse is waited for; on a path of long round trips it stays so.
+const SETTLE_WAIT: Duration = Duration::from_millis(1_500);
+
 /// What was received so far.
 #[derive(Debug, Default)]
 pub struct WatchStats {
@@ -51,7 +57,7 @@ pub struct WatchStats {
     pub live: Option<Mono>,
     /// Capture to ready, in milliseconds, by the broadcast's clock; without those caught up.
     pub latency_ms: Percentiles,
-    /// The broadcast's clock, when it was last looked at.
+    /// The broadcast's clock, with the largest error with which a latency was measured.
     pub clock: Option<ClockView>,
     /// Why nothing more comes.
     pub over: Option<Over>,
@@ -85,7 +91,7 @@ impl Player {
         let stop = CancellationToken::new();
         let reorder = Reorder::new(config.latency);
         let uncounted = VecDeque::new();
-        let work = Work { reorder, uncounted, config, stats: stats.clone() };
+        let work = Work { reorder, uncounted, clock_since: None, config, stats: stats.clone() };
         let task = Some(tokio::spawn(work.run(stop.clone())));
         Self { stats, stop, task }
     }
@@ -118,6 +124,8 @@ impl Drop for Player {
 struct Work {
     reorder: Reorder,
     uncounted: VecDeque<Uncounted>,
+    /// Since when the broadcast's clock is known.
+    clock_since: Option<Mono>,
     config: PlayerConfig,
     stats: Arc<Mutex<WatchStats>>,
 }
@@ -128,8 +136,9 @@ impl Work {
         let mut changes = track.changes();
         loop {
             changes.mark_unchanged();
-            let over = self.take_ready();
-            if over.is_some() || stop.is_cancelled() {
+            let last = stop.is_cancelled();
+            let over = self.take_ready(last);
+            if over.is_some() || last {
                 break;
             }
             let wait = self
@@ -148,7 +157,7 @@ impl Work {
     }
 
     /// Everything that is ready, to every sink; `Some` once nothing more will come.
-    fn take_ready(&mut self) -> Option<Over> {
+    fn take_ready(&mut self, last: bool) -> Option<Over> {
         let track = self.config.subscription.track.clone();
         let over = loop {
             let now = self.config.clock.mono();
@@ -163,7 +172,7 @@ impl Work {
         let (counts, stalls) = (self.reorder.counts(), self.reorder.stalls(now));
         let stats = self.stats.clone();
         let mut stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
-        self.count(&mut stats);
+        self.count(&mut stats, last || over.is_some());
         stats.received = counts.received;
         stats.gaps = counts.gaps;
         if stats.over.is_none() {
@@ -206,12 +215,20 @@ impl Work {
         }
     }
 
-    /// Counts what was taken, as soon as the broadcast's clock and our admission are known: the
-    /// first pictures may overtake both.
-    fn count(&mut self, stats: &mut WatchStats) {
+    /// Counts what was taken, as soon as our admission is known and the broadcast's clock has
+    /// settled: the first pictures may overtake both, and the first look at that clock falls into
+    /// the busiest moment. `last`: nothing more will come, and it is now or never.
+    fn count(&mut self, stats: &mut WatchStats, last: bool) {
         let clock = &self.config.subscription.clock;
         let (Some(view), Some(admitted)) = (clock.view(), clock.admitted_at()) else { return };
-        stats.clock = Some(view);
+        let now = self.config.clock.mono();
+        let waited = now.since(*self.clock_since.get_or_insert(now));
+        if view.error_us > SETTLED_US && waited < SETTLE_WAIT && !last {
+            return;
+        }
+        // Beside the latencies stands the largest error with which any of them was measured.
+        let worst = stats.clock.map_or(0, |told| told.error_us);
+        stats.clock = Some(ClockView { error_us: view.error_us.max(worst), ..view });
         for unit in self.uncounted.drain(..) {
             let ready_us = view.at(unit.ready_at);
             let latency_us = ready_us.saturating_sub(unit.captured_us);
