@@ -9,7 +9,7 @@ use roommate::link::SharedTrack;
 use roommate::media::ViewUnit;
 use roommate::media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
 use roommate::play::player::{Player, PlayerConfig, Sink};
-use roommate::play::publisher::{Publisher, PublisherConfig};
+use roommate::play::publisher::{Publisher, PublisherConfig, State};
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::trust::id::{TrackId, TrackKey};
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
@@ -95,6 +95,13 @@ impl Broadcast {
         let script = Box::new(Script { format, clock, made: 0 });
         let publisher = Publisher::start(config, script, control).unwrap();
         Self { key, publisher }
+    }
+
+    /// Waits for the first access unit.
+    pub async fn is_live(&self) {
+        let mut state = self.publisher.state();
+        let live = state.wait_for(|state| *state != State::Starting);
+        in_time("the first access unit", live).await.unwrap();
     }
 
     /// Signs the end.
