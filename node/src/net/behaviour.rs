@@ -4,6 +4,7 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{StreamProtocol, Swarm, SwarmBuilder, identify};
+use roommate_protocol::room::CONNECTIONS_MAX;
 use roommate_transport::{Config, Door, QuicTransport};
 
 /// The words between members.
@@ -54,13 +55,17 @@ pub(crate) fn swarm(key: Keypair, config: Config) -> Result<Swarm<Behaviour>, Sw
     Ok(swarm)
 }
 
-/// A room has at most 48 streams of a member's own choice and its children; whoever wants more than a
-/// handful of connections, or opens and never speaks, is turned away here.
+/// Connections in all, above what one room knows.
+const SPARE: u32 = 64;
+
+/// Nobody needs more than a handful of connections. In all there may be more than a room knows: then
+/// it is the room that decides who gives way, and whoever opens and never speaks goes first. Turned
+/// away here, a member would wait behind strangers.
 fn limits() -> ConnectionLimits {
+    let known = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
     ConnectionLimits::default()
         .with_max_pending_incoming(Some(64))
-        .with_max_established_incoming(Some(192))
-        .with_max_established(Some(256))
+        .with_max_established(Some(known.saturating_add(SPARE)))
         .with_max_established_per_peer(Some(8))
 }
 
