@@ -11,6 +11,7 @@ use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Stream, Swarm};
+use roommate_clock::Clock;
 use roommate_protocol::rooms::registry::{ClientId, Counts, Output, Registry};
 use roommate_protocol::trust::id::PeerId as NodeId;
 use roommate_transport::DoorEvent;
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::stream::{self, Told, What, Writer};
 use crate::swarm::{Behaviour, BehaviourEvent, build};
-use crate::{clock, identity, listen};
+use crate::{identity, listen};
 
 /// Events of all streams that wait for the loop; a full channel stops their reading.
 const STREAM_EVENTS_MAX: usize = 1024;
@@ -105,7 +106,7 @@ pub async fn run(config: Config) -> Result<Running, Error> {
     let (told, streams) = mpsc::channel(STREAM_EVENTS_MAX);
     let mut driver = Driver {
         swarm,
-        registry: Registry::new(config.registry, rand::random(), clock::now()),
+        registry: Registry::new(config.registry, rand::random(), Clock::new().now()),
         connections: HashMap::new(),
         clients: HashMap::new(),
         numbers: 0,
@@ -172,7 +173,7 @@ impl Driver {
             self.perform();
             self.tell_status();
             let wait = match self.registry.poll_timeout() {
-                Some((at, _)) => at.since(clock::now().mono).min(SLEEP_MAX),
+                Some((at, _)) => at.since(Clock::new().now().mono).min(SLEEP_MAX),
                 None => SLEEP_MAX,
             };
             tokio::select! {
@@ -182,7 +183,7 @@ impl Driver {
                     }
                 }
                 Some(told) = self.streams.recv() => self.handle_told(told),
-                () = sleep(wait) => self.registry.handle_timeout(clock::now()),
+                () = sleep(wait) => self.registry.handle_timeout(Clock::new().now()),
                 _ = &mut stopped => break,
             }
         }
@@ -236,7 +237,7 @@ impl Driver {
             return;
         };
         let client = ClientId(self.number());
-        self.registry.handle_opened(client, node, ip, clock::now());
+        self.registry.handle_opened(client, node, ip, Clock::new().now());
         self.connections.insert(id, Connection { client, from: (node, ip), stream: None });
         self.clients.insert(client, id);
     }
@@ -248,7 +249,7 @@ impl Driver {
         // An older stream ends with its writer.
         connection.stream = Some((number, writer));
         let (node, ip) = connection.from;
-        self.registry.handle_opened(connection.client, node, ip, clock::now());
+        self.registry.handle_opened(connection.client, node, ip, Clock::new().now());
     }
 
     fn handle_told(&mut self, told: Told) {
@@ -260,7 +261,7 @@ impl Driver {
         match told.what {
             What::Sent(bytes) => self.registry.handle_sent(client, bytes),
             What::Frame(frame) => {
-                if let Err(why) = self.registry.handle_frame(client, &frame, clock::now()) {
+                if let Err(why) = self.registry.handle_frame(client, &frame, Clock::new().now()) {
                     tracing::debug!(%why, "closing a client");
                     self.swarm.behaviour_mut().door.close(told.connection);
                 }

@@ -5,7 +5,6 @@
 //! runs one learns who (PeerId and IP address) is in which rotating room id, and nothing of what
 //! the ids or the records mean.
 
-mod clock;
 mod config;
 mod driver;
 mod error;

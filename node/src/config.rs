@@ -10,8 +10,8 @@ use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::trust::ticket::TicketChain;
 use roommate_transport::Congestion;
 
-use crate::clock::Clock;
 use crate::net::SwarmError;
+use roommate_clock::Clock;
 
 /// What a node is started with.
 pub struct NodeConfig {

@@ -2,13 +2,11 @@
 //! `roommate-protocol` decides.
 
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod datadir;
 mod driver;
 pub mod link;
 pub mod making;
-pub mod media;
 pub mod net;
 pub mod node;
 pub mod percentile;

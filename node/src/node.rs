@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::config::{JoinConfig, NodeConfig, StartError, Stumble};
 use crate::driver::{self, Command};
-use crate::media::source::SourceControl;
 use crate::status::{RoomEvent, RoomStatus};
 use crate::track::{Publication, Subscription};
+use roommate_media::source::SourceControl;
 
 /// The driver has ended, by shutdown or by a fault that it logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

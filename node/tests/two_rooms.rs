@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use roommate::clock::Clock;
-use roommate::media::source::{Source, SourceControl};
-use roommate::media::spec::TestSpec;
-use roommate::media::test_source::TestSource;
 use roommate::node::{JoinConfig, Node, NodeConfig, Room};
 use roommate::play::player::{Player, PlayerConfig};
 use roommate::play::publisher::{Publisher, PublisherConfig};
+use roommate_clock::Clock;
+use roommate_media::source::{Source, SourceControl};
+use roommate_media::spec::TestSpec;
+use roommate_media::test_source::TestSource;
 use roommate_protocol::address::{Address, Carrier, Host, Kind};
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk, TrackId};

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use page_support::{LONG, MEDIA, TITLE, cookie, start, state, token, unit};
-use roommate::clock::Clock;
 use roommate::viewer::{
     MAX_PAGES, PageMember, PageRequest, PageState, Viewer, ViewerConfig, ViewerError,
 };
+use roommate_clock::Clock;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use super::page::PageFeed;
 use super::say;
 use super::watching::Sinks;
-use crate::media::mp4_sink::SinkFormat;
 use crate::play::player::Sink;
 use crate::play::recorder::Recorder;
+use roommate_media::mp4_sink::SinkFormat;
 
 /// What `--out` records, and whether a page shows everything.
 pub(super) struct Outlets {

@@ -12,8 +12,6 @@ use tokio::sync::mpsc;
 use super::fail::Fail;
 use super::say;
 use super::watching::Seen;
-use crate::clock::Clock;
-use crate::media::ViewUnit;
 use crate::node::Room;
 use crate::play::player::Sink;
 use crate::status::RoomStatus;
@@ -21,6 +19,8 @@ use crate::viewer::{
     PageBroadcast, PageLatency, PageMember, PageRequest, PageRoom, PageState, UnitHub, Viewer,
     ViewerConfig,
 };
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
 
 /// Wishes of pages that wait; they ask again.
 const REQUESTS_MAX: usize = 16;

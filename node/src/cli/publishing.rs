@@ -12,12 +12,12 @@ use super::fail::Fail;
 use super::people;
 use super::session::Desk;
 use super::source::{Opened, catalog};
-use crate::media::source::SourceControl;
 use crate::node::Room;
 use crate::play::publisher::{Finish, Publisher, PublisherConfig, State};
 use crate::report::ms;
 use crate::status::{Child, RoomStatus};
 use crate::trace::Trace;
+use roommate_media::source::SourceControl;
 
 /// How long the end of a broadcast waits for children that are still being sent to.
 const CHILDREN_WAIT: Duration = Duration::from_millis(500);

@@ -10,10 +10,10 @@ use super::args::{RoomCommand, RoomCreateArgs, RoomShowArgs};
 use super::fail::Fail;
 use super::session::{check, data_dir};
 use super::{say, time};
-use crate::clock::Clock;
 use crate::making::{Scope, Wish, make_room};
 use crate::net::address::to_multiaddr;
 use crate::report::print_object;
+use roommate_clock::Clock;
 
 /// Runs one of the room commands.
 ///

@@ -12,12 +12,12 @@ use roommate_protocol::trust::ticket::TicketChain;
 use super::args::Common;
 use super::fail::Fail;
 use super::say;
-use crate::clock::Clock;
 use crate::config::{JoinConfig, NodeConfig, Stumble};
 use crate::datadir::{DataDir, Identity};
 use crate::making::Scope;
 use crate::net::address::from_multiaddr;
 use crate::node::{Node, Room, RoomEvents};
+use roommate_clock::Clock;
 
 /// Blocks the driver once a second (`MILLISECONDSxTIMES`): for the test that pictures do not wait for
 /// it.

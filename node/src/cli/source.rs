@@ -8,12 +8,12 @@ use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 
 use super::fail::Fail;
 use super::say;
-use crate::clock::Clock;
-use crate::media::mp4_source::Mp4Source;
-use crate::media::openh264_raw;
-use crate::media::source::Source;
-use crate::media::spec::SourceSpec;
-use crate::media::test_source::TestSource;
+use roommate_clock::Clock;
+use roommate_media::mp4_source::Mp4Source;
+use roommate_media::openh264_raw;
+use roommate_media::source::Source;
+use roommate_media::spec::SourceSpec;
+use roommate_media::test_source::TestSource;
 
 /// A source that is ready to run.
 pub(super) struct Opened {

@@ -14,13 +14,13 @@ use serde_json::{Map, Value, json};
 use super::fail::Fail;
 use super::people;
 use super::totals::{Facts, Totals};
-use crate::clock::Clock;
 use crate::link::SharedTrack;
 use crate::node::{Room, RoomError};
 use crate::play::player::{Player, PlayerConfig, Sink};
 use crate::play::recorder::Recorder;
 use crate::status::{Fed, RoomStatus, SharedClock};
 use crate::trace::Trace;
+use roommate_clock::Clock;
 
 /// Makes the sinks of a broadcast that is about to be played.
 pub(super) trait Sinks: Send {

@@ -15,10 +15,10 @@ use super::Driver;
 use super::room::{RoomEntry, Track};
 use crate::config::JoinConfig;
 use crate::link::SharedTrack;
-use crate::media::source::SourceControl;
 use crate::net::policy::{dial_policy, told_to_members};
 use crate::status::{RoomEvent, RoomStatus, SharedClock};
 use crate::track::{Publication, Subscription};
+use roommate_media::source::SourceControl;
 
 /// Events of one room that wait to be read; more, and the newest are counted as missed.
 const EVENTS_MAX: usize = 256;

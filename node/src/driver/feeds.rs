@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Driver;
-use crate::clock::Clock;
 use crate::link::accept::{ReadNews, accept_streams};
 use crate::link::quic::QuicLink;
 use crate::link::reader::ReadEnd;
 use crate::link::table::SubscriptionTable;
 use crate::link::writer::{FeedEnd, FeedTask, write_feed};
 use crate::link::{Cancel, FeedStats, SharedTrack};
+use roommate_clock::Clock;
 
 /// News that wait for the driver: a stream ends once a group, a feed once.
 const NEWS_MAX: usize = 64;

@@ -13,9 +13,9 @@ use roommate_protocol::trust::id::{PeerId, RoomPk, TrackKey};
 use tokio::sync::{mpsc, watch};
 
 use crate::link::SharedTrack;
-use crate::media::source::SourceControl;
 use crate::net::outgoing::Outgoing;
 use crate::status::{RoomEvent, RoomStatus, SharedClock};
+use roommate_media::source::SourceControl;
 
 /// Departures that the status tells of.
 const DEPARTED_MAX: usize = 32;

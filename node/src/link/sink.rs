@@ -8,7 +8,7 @@ use roommate_protocol::media::gate::Sending;
 use roommate_protocol::time::{Mono, Now};
 use roommate_protocol::wire::code::StreamCode;
 
-use crate::clock::Clock;
+use roommate_clock::Clock;
 
 /// Priority of the newest group's stream. Below libp2p's substreams, which must never wait.
 pub const PRIORITY_NEWEST: i32 = -1;

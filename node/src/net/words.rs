@@ -21,7 +21,7 @@ use roommate_protocol::wire::frame::{FrameReader, Violation};
 use tokio::sync::mpsc;
 
 use super::outgoing::{self, Outgoing, Waiting};
-use crate::clock::Clock;
+use roommate_clock::Clock;
 
 /// Frames of all peers that wait for the driver.
 pub(crate) const WORDS_MAX: usize = 256;

@@ -14,11 +14,11 @@ use roommate_protocol::time::Mono;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
-use crate::media::ViewUnit;
 use crate::percentile::Percentiles;
 use crate::trace::{Place, Trace};
 use crate::track::Subscription;
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
 
 /// Takes access units without waiting.
 pub trait Sink: Send {

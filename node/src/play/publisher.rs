@@ -10,12 +10,12 @@ use roommate_protocol::media::track::{AccessUnit, Append};
 use roommate_protocol::wire::record::{RecordError, Signer};
 use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::media::source::{Source, SourceControl, SourceError, SourceUnit};
 use crate::node::Room;
 use crate::percentile::Percentiles;
 use crate::trace::{Place, Trace};
 use crate::track::Publication;
+use roommate_clock::Clock;
+use roommate_media::source::{Source, SourceControl, SourceError, SourceUnit};
 
 /// What was published so far.
 #[derive(Debug, Default)]

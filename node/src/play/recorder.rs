@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 use super::player::Sink;
-use crate::media::ViewUnit;
-use crate::media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
+use roommate_media::ViewUnit;
+use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
 
 /// About ten seconds of pictures: a disk may pause that long.
 const WAITING_MAX: usize = 300;

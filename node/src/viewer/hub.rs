@@ -12,8 +12,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::wire;
-use crate::clock::Clock;
-use crate::media::ViewUnit;
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
 
 /// Broadcasts at a time: a page cannot show more, and each may hold two groups.
 pub const MAX_BROADCASTS: usize = 32;

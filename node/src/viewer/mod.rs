@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use self::guard::Guard;
 use self::session::Session;
-use crate::clock::Clock;
+use roommate_clock::Clock;
 
 pub use self::hub::{MAX_BROADCASTS, UnitHub};
 pub use self::state::{PageBroadcast, PageLatency, PageMember, PageRoom, PageState};

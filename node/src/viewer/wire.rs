@@ -26,7 +26,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::media::ViewUnit;
+use roommate_media::ViewUnit;
 
 const VIDEO: u8 = 1;
 const KEYFRAME: u8 = 1;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use roommate::clock::Clock;
-use roommate::media::ViewUnit;
 use roommate::viewer::{PageRequest, PageRoom, PageState, Viewer, ViewerConfig};
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

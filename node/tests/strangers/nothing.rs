@@ -19,7 +19,7 @@ use crate::world::{House, any_key, name_of};
 const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 fn now() -> Wall {
-    roommate::clock::Clock::new().now().wall
+    roommate_clock::Clock::new().now().wall
 }
 
 /// Every chain that does not admit `me`, with what whoever presents it is told.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::Stream;
-use roommate::clock::Clock;
+use roommate_clock::Clock;
 use roommate_protocol::room::proof::{ProofDialler, ProofFailed, ProofKey, ProofListener, Step};
 use roommate_protocol::trust::envelope::Envelope;
 use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk, TrackKey};

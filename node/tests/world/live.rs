@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roommate::clock::Clock;
 use roommate::link::SharedTrack;
-use roommate::media::ViewUnit;
-use roommate::media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
 use roommate::play::player::{Player, PlayerConfig, Sink};
 use roommate::play::publisher::{Publisher, PublisherConfig, State};
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
+use roommate_media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::trust::id::{TrackId, TrackKey};
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
-use roommate::clock::Clock;
 use roommate::net::address::from_multiaddr;
 use roommate::node::{JoinConfig, Node, NodeConfig, Room, RoomEvents};
 use roommate::status::RoomStatus;
+use roommate_clock::Clock;
 use roommate_protocol::address::{Address, Kind};
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::time::Wall;

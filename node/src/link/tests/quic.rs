@@ -18,13 +18,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{CONN, SUB, Studio, feed, verifier};
-use crate::clock::Clock;
 use crate::link::accept::{ReadNews, accept_streams};
 use crate::link::quic::QuicLink;
 use crate::link::reader::ReadEnd;
 use crate::link::table::SubscriptionTable;
 use crate::link::writer::{FeedEnd, FeedTask, write_feed};
 use crate::link::{Cancel, FeedStats, SharedTrack};
+use roommate_clock::Clock;
 
 fn swarm() -> Swarm<Door> {
     let key = Keypair::generate_ed25519();

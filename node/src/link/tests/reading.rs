@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 
 use super::hand::{FakeRecv, Hand};
 use super::world::{CONN, ROOM, SUB, Studio, key, sleep, track, verifier};
-use crate::clock::Clock;
 use crate::link::SharedTrack;
 use crate::link::reader::{HEADER_TIME_MAX, ReadEnd, ReadReport, Refused, read_stream};
 use crate::link::table::SubscriptionTable;
+use roommate_clock::Clock;
 
 struct Side {
     table: SubscriptionTable,

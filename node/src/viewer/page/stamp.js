@@ -1,5 +1,5 @@
 // Reads the strip of cells on top of the test picture: which picture this is, and when it was
-// taken. Mirrors `node/src/media/stamp.rs`. Only tests and the curious ask for it.
+// taken. Mirrors `node/media/src/stamp.rs`. Only tests and the curious ask for it.
 
 const CELLS = 80;
 

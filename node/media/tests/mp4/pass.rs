@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roommate::clock::Clock;
-use roommate::media::mp4_source::Mp4Source;
-use roommate::media::source::{Source, SourceControl};
+use roommate_clock::Clock;
+use roommate_media::mp4_source::Mp4Source;
+use roommate_media::source::{Source, SourceControl};
 use roommate_protocol::h264::access_unit::AccessUnits;
 
 use crate::tool::{

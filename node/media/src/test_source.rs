@@ -12,7 +12,7 @@ use super::encode::{EncoderSettings, H264Encoder, codec_name};
 use super::pattern::{Moment, Pattern};
 use super::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
 use super::spec::TestSpec;
-use crate::clock::Clock;
+use roommate_clock::Clock;
 
 /// How late a picture may be drawn; later ones are not drawn at all. Long enough for a hiccup of
 /// the machine, short enough that nobody sees a rush of old pictures.

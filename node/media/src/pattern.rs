@@ -100,7 +100,7 @@ fn time_of_day(wall: Wall) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::stamp::read_stamp;
+    use crate::stamp::read_stamp;
 
     fn moment(number: u32) -> Moment {
         Moment {

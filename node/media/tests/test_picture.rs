@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roommate::clock::Clock;
-use roommate::media::decode::LumaDecoder;
-use roommate::media::source::{Source, SourceControl, SourceUnit};
-use roommate::media::spec::{SourceSpec, TestSpec};
-use roommate::media::test_source::{LATEST, TIMESCALE, TestSource};
+use roommate_clock::Clock;
+use roommate_media::decode::LumaDecoder;
+use roommate_media::source::{Source, SourceControl, SourceUnit};
+use roommate_media::spec::{SourceSpec, TestSpec};
+use roommate_media::test_source::{LATEST, TIMESCALE, TestSource};
 use roommate_protocol::time::{Mono, Now};
 
 fn spec(text: &str) -> TestSpec {

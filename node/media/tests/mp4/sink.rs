@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use roommate::media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
+use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
 
 use crate::tool::{
     boxes, copied, ffmpeg, fixture, packets, read, record, text, viewed, with_b_frames,

@@ -22,7 +22,7 @@ use super::mp4_boxes::{FileBox, INDEX_BYTES_MAX, box_at, read_body};
 use super::mp4_index::{Index, Sample};
 use super::mp4_track;
 use super::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
-use crate::clock::Clock;
+use roommate_clock::Clock;
 
 /// A source this late (the machine slept, or was stopped) goes on from now and says so by a jump of
 /// its time stamps, rather than rush through what it missed.

@@ -7,9 +7,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use roommate::clock::Clock;
-use roommate::media::mp4_source::Mp4Source;
-use roommate::media::source::{Source, SourceControl};
+use roommate_clock::Clock;
+use roommate_media::mp4_source::Mp4Source;
+use roommate_media::source::{Source, SourceControl};
 
 struct Counting;
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use roommate::clock::Clock;
-use roommate::media::ViewUnit;
-use roommate::media::mp4_sink::{Mp4Sink, SinkFormat};
-use roommate::media::mp4_source::Mp4Source;
-use roommate::media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use roommate_clock::Clock;
+use roommate_media::ViewUnit;
+use roommate_media::mp4_sink::{Mp4Sink, SinkFormat};
+use roommate_media::mp4_source::Mp4Source;
+use roommate_media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
 
 pub(crate) fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/bbb.mp4")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bbb.mp4")
 }
 
 fn run(program: &str, args: &[&str]) -> (Vec<u8>, String) {
