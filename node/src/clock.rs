@@ -1,12 +1,11 @@
 //! Reads both clocks, together, once per input. Nothing else in the node asks what time it is for
 //! the core.
 //!
-//! The steady clock goes on while the machine sleeps where the system has such a clock
-//! (`CLOCK_BOOTTIME` on Linux and Android), so that tickets end and deadlines pass during a suspend.
-
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//! What the machine says stands in `roommate_transport::clock`; here are its meaning for the core and
+//! the test hook that makes this node believe in another time of day.
 
 use roommate_protocol::time::{Mono, Now, Wall};
+use roommate_transport::clock;
 
 /// Names the test hook: milliseconds, signed, added to every reading of the time of day.
 ///
@@ -51,16 +50,12 @@ impl Clock {
 
     /// The steady clock alone.
     pub fn mono(self) -> Mono {
-        Mono::from_micros(steady_micros())
+        Mono::from_micros(clock::steady_micros())
     }
 
     /// The time of day alone.
     pub fn wall(self) -> Wall {
-        let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => clamp(after),
-            Err(before) => -clamp(before.duration()),
-        };
-        Wall::from_micros(micros.saturating_add(self.wall_offset_us))
+        Wall::from_micros(clock::wall_micros().saturating_add(self.wall_offset_us))
     }
 }
 
@@ -69,43 +64,9 @@ impl Clock {
 #[error("{WALL_OFFSET_ENV} must be a whole number of milliseconds, but it is '{0}'")]
 pub struct BadWallOffset(String);
 
-fn clamp(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-#[cfg(unix)]
-fn steady_micros() -> u64 {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const STEADY: rustix::time::ClockId = rustix::time::ClockId::Boottime;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const STEADY: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
-    let read = rustix::time::clock_gettime(STEADY);
-    let secs = u64::try_from(read.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(read.tv_nsec).unwrap_or(0);
-    secs.saturating_mul(1_000_000).saturating_add(nanos / 1_000)
-}
-
-#[cfg(not(unix))]
-fn steady_micros() -> u64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    let start = START.get_or_init(std::time::Instant::now);
-    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_steady_clock_never_goes_back() {
-        let clock = Clock::new();
-        let mut last = clock.mono();
-        for _ in 0..10_000 {
-            let next = clock.mono();
-            assert!(next >= last);
-            last = next;
-        }
-    }
 
     #[test]
     fn a_wrong_time_of_day_leaves_the_steady_clock_alone() {

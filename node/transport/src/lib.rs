@@ -6,6 +6,8 @@
 //! compatible with the libp2p QUIC specification: stock peers dial it and are dialled. It knows
 //! nothing of rooms, and it reads or writes no stream that libp2p did not open.
 //!
+//! Beside it, for whoever is above: the machine's clocks ([`clock`]).
+//!
 //! Priorities on one connection: libp2p's substreams have [`SUBSTREAM_PRIORITY`]; whoever writes
 //! media stays at zero or below, or pings and control frames starve behind pictures.
 //!
@@ -33,6 +35,7 @@
 
 mod address;
 mod admission;
+pub mod clock;
 mod config;
 mod congestion;
 mod counters;
