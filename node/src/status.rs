@@ -43,12 +43,13 @@ pub struct Child {
 }
 
 impl Child {
-    /// Whether everything was written and has arrived.
-    pub fn has_everything(&self) -> bool {
-        let arrived = |counters: &Arc<Counters>| {
-            counters.sent() >= counters.written() && counters.in_flight() == 0
-        };
-        self.stats.is_over() && self.counters.as_ref().is_none_or(arrived)
+    /// Completes when the writer has ended and all that was written on the connection has arrived;
+    /// on a connection that is lost perhaps never.
+    pub async fn has_everything(&self) {
+        self.stats.ended().await;
+        if let Some(counters) = &self.counters {
+            counters.dry().await;
+        }
     }
 }
 

@@ -22,9 +22,6 @@ use roommate_media::source::SourceControl;
 /// How long the end of a broadcast waits for children that are still being sent to.
 const CHILDREN_WAIT: Duration = Duration::from_millis(500);
 
-/// How often it looks whether they have everything.
-const CHILDREN_LOOK: Duration = Duration::from_millis(10);
-
 pub(super) struct Publishing {
     room: Room,
     publisher: Publisher,
@@ -112,18 +109,21 @@ impl Publishing {
     pub(super) async fn end(&mut self) -> Result<(), Fail> {
         self.publisher.stop().await;
         let status = self.room.status();
-        let deadline = tokio::time::Instant::now() + CHILDREN_WAIT;
-        while !status.children.iter().all(Child::has_everything)
-            && tokio::time::Instant::now() < deadline
-        {
-            tokio::time::sleep(CHILDREN_LOOK).await;
-        }
+        wait_for_children(&status.children).await;
         self.last = Some(status);
         self.room.retract(self.broadcast).await;
         match &*self.publisher.state().borrow() {
             State::Finished(Finish::Failed(sentence)) => Err(Fail::new(sentence)),
             State::Finished(Finish::Ended) | State::Starting | State::Live => Ok(()),
         }
+    }
+}
+
+/// Until every child has everything, at most [`CHILDREN_WAIT`].
+async fn wait_for_children(children: &[Child]) {
+    let all = futures::future::join_all(children.iter().map(Child::has_everything));
+    if tokio::time::timeout(CHILDREN_WAIT, all).await.is_err() {
+        tracing::debug!("the broadcast ends although not every child has everything");
     }
 }
 
@@ -140,4 +140,51 @@ fn child(child: &Child) -> Value {
         "max_unsent": stats.max_unsent,
         "lost_bytes": child.counters.as_ref().map_or(0, |counters| counters.lost_bytes()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use roommate_protocol::room::Route;
+    use roommate_protocol::trust::id::{PeerId, TrackId, TrackKey};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::link::FeedStats;
+
+    fn child() -> Child {
+        let publisher = PeerId([1; 32]);
+        let broadcast = BroadcastId([2; 16]);
+        Child {
+            peer: PeerId([3; 32]),
+            track: TrackKey { publisher, broadcast, track: TrackId(0) },
+            route: Route::Direct,
+            rtt: Duration::ZERO,
+            stats: Arc::new(FeedStats::default()),
+            counters: None,
+        }
+    }
+
+    // The clock stands still and jumps to the next timer: one that looks at intervals moves it.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_the_writers_themselves_and_not_for_a_timer() {
+        let children = [child(), child(), child()];
+        let start = Instant::now();
+        wait_for_children(&[]).await;
+        children[1].stats.set_over();
+        let mut waiting = std::pin::pin!(wait_for_children(&children));
+        for last in [0, 2] {
+            assert!(futures::poll!(waiting.as_mut()).is_pending());
+            children[last].stats.set_over();
+        }
+        waiting.await;
+        assert_eq!(Instant::now(), start, "a timer was waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_never_has_everything_is_not_waited_for_longer_than_said() {
+        let start = Instant::now();
+        wait_for_children(&[child()]).await;
+        let waited = start.elapsed();
+        assert!((CHILDREN_WAIT..CHILDREN_WAIT * 2).contains(&waited), "{waited:?}");
+    }
 }

@@ -1,9 +1,10 @@
 //! What one child was sent, for the JSON lines and for tests.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use roommate_protocol::media::pull::CursorCounts;
+use tokio::sync::watch;
 
 /// Written by the writer task of one child and track, read by anybody.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub struct FeedStats {
     writes: AtomicU64,
     max_write: AtomicU64,
     max_unsent: AtomicU64,
-    over: AtomicBool,
+    over: watch::Sender<bool>,
 }
 
 /// A look at a [`FeedStats`].
@@ -57,7 +58,13 @@ impl FeedStats {
 
     /// Whether the writer has ended.
     pub fn is_over(&self) -> bool {
-        self.over.load(Relaxed)
+        *self.over.borrow()
+    }
+
+    /// Completes when the writer has ended; at once where it has.
+    pub async fn ended(&self) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     pub(super) fn set_counts(&self, counts: CursorCounts) {
@@ -74,7 +81,7 @@ impl FeedStats {
         self.max_unsent.fetch_max(unsent, Relaxed);
     }
 
-    pub(super) fn set_over(&self) {
-        self.over.store(true, Relaxed);
+    pub(crate) fn set_over(&self) {
+        self.over.send_replace(true);
     }
 }

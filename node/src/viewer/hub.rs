@@ -4,8 +4,14 @@
 //!
 //! A page goes on to the end of a group that it is close behind; one that is further behind goes to
 //! the newest keyframe.
+//!
+//! What waits is the access unit itself, shared with whoever made it. It is copied into a message
+//! when the first page comes to it, once for all pages: where no page is open, nothing is copied.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -33,25 +39,43 @@ pub struct UnitHub {
 struct Shared {
     clock: Clock,
     tracks: Mutex<BTreeMap<u32, Track>>,
+    copies: AtomicU64,
     version: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct Track {
+    broadcast: u32,
     timescale: u32,
     groups_begun: u64,
     current: Group,
     previous: Group,
 }
 
-/// Access units in order, ready to be sent. Number 0 is none.
+/// Access units in order. Number 0 is none.
 #[derive(Debug, Default)]
 struct Group {
     number: u64,
     /// Units that have left at the head.
     gone: u64,
-    units: VecDeque<(u64, Bytes)>,
+    units: VecDeque<Kept>,
     bytes: usize,
+}
+
+/// An access unit that waits for pages.
+#[derive(Debug)]
+struct Kept {
+    /// When it was ready, by the node's steady clock.
+    node_us: u64,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// As it came; no page has asked for it.
+    Unit(ViewUnit),
+    /// As every page gets it.
+    Message(Bytes),
 }
 
 /// A page's place in all broadcasts.
@@ -71,7 +95,8 @@ struct Place {
 impl UnitHub {
     pub(super) fn new(clock: Clock) -> Self {
         let (version, _) = watch::channel(0);
-        Self { shared: Arc::new(Shared { clock, tracks: Mutex::default(), version }) }
+        let (tracks, copies) = (Mutex::default(), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { clock, tracks, copies, version }) }
     }
 
     /// Makes room for a broadcast, whose `pts` have this many units in a second. False: there are
@@ -81,7 +106,7 @@ impl UnitHub {
         if tracks.len() >= MAX_BROADCASTS && !tracks.contains_key(&broadcast) {
             return false;
         }
-        tracks.entry(broadcast).or_insert_with(|| Track::new(timescale));
+        tracks.entry(broadcast).or_insert_with(|| Track::new(broadcast, timescale));
         true
     }
 
@@ -91,18 +116,19 @@ impl UnitHub {
     }
 
     /// Takes an access unit of a broadcast at the moment at which it is ready. Never waits for a
-    /// page. What no page could decode (before the first keyframe, or of a broadcast that is not
-    /// open) is dropped.
+    /// page, and copies nothing. What no page could decode (before the first keyframe, or of a
+    /// broadcast that is not open) is dropped.
     pub fn push(&self, broadcast: u32, unit: &ViewUnit) {
         let node_us = self.shared.clock.mono().as_micros();
         if let Some(track) = self.lock().get_mut(&broadcast) {
-            track.push(
-                node_us,
-                unit.keyframe,
-                wire::encode(broadcast, unit, track.timescale, node_us),
-            );
+            track.push(node_us, unit.clone());
         }
         self.shared.version.send_modify(|version| *version += 1);
+    }
+
+    /// How many access units were copied into messages, because a page had come to them.
+    pub fn copies(&self) -> u64 {
+        self.shared.copies.load(Relaxed)
     }
 
     /// Changes whenever there may be something new.
@@ -112,17 +138,18 @@ impl UnitHub {
 
     /// What a page is to be sent next, if anything.
     pub(super) fn next(&self, places: &mut Places) -> Option<Bytes> {
-        let tracks = self.lock();
+        let mut tracks = self.lock();
         if places.places.len() > tracks.len() {
             places.places.retain(|broadcast, _| tracks.contains_key(broadcast));
         }
-        let turns =
-            tracks.range(places.last.saturating_add(1)..).chain(tracks.range(..=places.last));
-        for (&broadcast, track) in turns {
-            let place = places.places.entry(broadcast).or_default();
-            if let Some(message) = track.next(place) {
-                places.last = broadcast;
-                return Some(message);
+        let last = places.last;
+        for turn in [(Excluded(last), Unbounded), (Unbounded, Included(last))] {
+            for (&broadcast, track) in tracks.range_mut(turn) {
+                let place = places.places.entry(broadcast).or_default();
+                if let Some(message) = track.next(place, &self.shared.copies) {
+                    places.last = broadcast;
+                    return Some(message);
+                }
             }
         }
         None
@@ -135,159 +162,90 @@ impl UnitHub {
 }
 
 impl Track {
-    fn new(timescale: u32) -> Self {
-        Self { timescale, groups_begun: 0, current: Group::default(), previous: Group::default() }
+    fn new(broadcast: u32, timescale: u32) -> Self {
+        Self {
+            broadcast,
+            timescale,
+            groups_begun: 0,
+            current: Group::default(),
+            previous: Group::default(),
+        }
     }
 
-    fn push(&mut self, node_us: u64, keyframe: bool, message: Bytes) {
-        if keyframe {
+    fn push(&mut self, node_us: u64, unit: ViewUnit) {
+        if unit.keyframe {
             self.groups_begun += 1;
             let begun = Group { number: self.groups_begun, ..Group::default() };
             self.previous = std::mem::replace(&mut self.current, begun);
         }
         if self.current.number != 0 {
-            self.current.push(node_us, message);
+            self.current.push(Kept { node_us, form: Form::Unit(unit) });
         }
     }
 
-    fn next(&self, place: &mut Place) -> Option<Bytes> {
+    fn next(&mut self, place: &mut Place, copies: &AtomicU64) -> Option<Bytes> {
         if self.current.number == 0 {
             return None;
         }
+        let head = (self.broadcast, self.timescale);
         if place.group == self.previous.number && place.group != 0 {
-            let newest = self.current.units.back().map_or(0, |(at, _)| *at);
-            if let Some((at, message)) = self.previous.get(place.next)
-                && newest.saturating_sub(*at) <= CLOSE_BEHIND_US
+            let newest = self.current.units.back().map_or(0, |kept| kept.node_us);
+            if let Some(kept) = self.previous.get(place.next)
+                && newest.saturating_sub(kept.node_us) <= CLOSE_BEHIND_US
             {
                 place.next += 1;
-                return Some(message.clone());
+                return Some(kept.message(head, copies));
             }
         }
         if place.group != self.current.number {
             *place = Place { group: self.current.number, next: 0 };
         }
-        let (_, message) = self.current.get(place.next)?;
+        let kept = self.current.get(place.next)?;
         place.next += 1;
-        Some(message.clone())
+        Some(kept.message(head, copies))
     }
 }
 
 impl Group {
-    fn push(&mut self, node_us: u64, message: Bytes) {
-        self.bytes += message.len();
-        self.units.push_back((node_us, message));
+    fn push(&mut self, kept: Kept) {
+        self.bytes += kept.bytes();
+        self.units.push_back(kept);
         while self.bytes > MAX_GROUP_BYTES {
-            let Some((_, head)) = self.units.pop_front() else { break };
-            self.bytes -= head.len();
+            let Some(head) = self.units.pop_front() else { break };
+            self.bytes -= head.bytes();
             self.gone += 1;
         }
     }
 
     /// A unit by its number in the group; none when it has not come yet, or has left.
-    fn get(&self, number: u64) -> Option<&(u64, Bytes)> {
+    fn get(&mut self, number: u64) -> Option<&mut Kept> {
         let kept = number.checked_sub(self.gone)?;
-        self.units.get(usize::try_from(kept).ok()?)
+        self.units.get_mut(usize::try_from(kept).ok()?)
+    }
+}
+
+impl Kept {
+    /// The same in both forms.
+    fn bytes(&self) -> usize {
+        match &self.form {
+            Form::Unit(unit) => wire::length(unit),
+            Form::Message(message) => message.len(),
+        }
+    }
+
+    /// Made at the first call; the unit is let go then.
+    fn message(&mut self, (broadcast, timescale): (u32, u32), copies: &AtomicU64) -> Bytes {
+        match &self.form {
+            Form::Message(message) => message.clone(),
+            Form::Unit(unit) => {
+                copies.fetch_add(1, Relaxed);
+                let message = wire::encode(broadcast, unit, timescale, self.node_us);
+                self.form = Form::Message(message.clone());
+                message
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A track with `groups` of `count` units, one each 33 ms; a unit is its group and number.
-    fn filled(groups: u8, count: u8) -> Track {
-        let mut track = Track::new(90_000);
-        for group in 0..groups {
-            for number in 0..count {
-                let at = (u64::from(group) * u64::from(count) + u64::from(number)) * 33_000;
-                track.push(at, number == 0, Bytes::copy_from_slice(&[group, number]));
-            }
-        }
-        track
-    }
-
-    fn drain(track: &Track, place: &mut Place) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| track.next(place)).map(|message| message.to_vec()).collect()
-    }
-
-    #[test]
-    fn a_late_page_begins_with_the_running_groups_keyframe() {
-        let track = filled(3, 4);
-        let got = drain(&track, &mut Place::default());
-        assert_eq!(got, [[2, 0], [2, 1], [2, 2], [2, 3]]);
-    }
-
-    #[test]
-    fn a_page_that_is_close_behind_gets_the_end_of_the_last_group() {
-        let track = filled(2, 4);
-        let mut place = Place { group: 1, next: 2 };
-        let got = drain(&track, &mut place);
-        assert_eq!(got, [[0, 2], [0, 3], [1, 0], [1, 1], [1, 2], [1, 3]]);
-    }
-
-    #[test]
-    fn a_slow_page_skips_to_the_newest_keyframe() {
-        let track = filled(2, 40);
-        let mut place = Place { group: 1, next: 2 };
-        assert_eq!(drain(&track, &mut place)[0], [1, 0][..]);
-        let track = filled(5, 4);
-        assert_eq!(drain(&track, &mut Place { group: 2, next: 1 })[0], [4, 0][..]);
-    }
-
-    #[test]
-    fn nothing_is_kept_before_a_keyframe() {
-        let mut track = Track::new(1);
-        track.push(0, false, Bytes::from_static(b"x"));
-        assert_eq!(drain(&track, &mut Place::default()).len(), 0);
-        assert!(track.current.units.is_empty());
-    }
-
-    #[test]
-    fn a_group_without_end_is_bounded_and_running_pages_go_on() {
-        let mut track = Track::new(1);
-        let big = Bytes::from(vec![0; MAX_GROUP_BYTES / 4]);
-        track.push(0, true, big.clone());
-        let mut running = Place::default();
-        assert_eq!(drain(&track, &mut running).len(), 1);
-        for at in 1..=20 {
-            track.push(at, false, big.clone());
-            assert!(track.current.bytes <= MAX_GROUP_BYTES);
-            assert_eq!(drain(&track, &mut running).len(), 1);
-        }
-        assert_eq!(drain(&track, &mut Place::default()).len(), 0, "no keyframe to begin with");
-        track.push(30, true, big);
-        assert_eq!(drain(&track, &mut Place::default()).len(), 1);
-    }
-
-    #[test]
-    fn broadcasts_take_turns_and_leave_no_trace() {
-        let hub = UnitHub::new(Clock::new());
-        let unit = ViewUnit {
-            seq: 0,
-            group: 0,
-            pts: 0,
-            decode_offset: 0,
-            captured_us: 0,
-            ready_us: 0,
-            keyframe: true,
-            data: Bytes::from_static(b"k"),
-        };
-        for broadcast in 0..=u32::try_from(MAX_BROADCASTS).unwrap() {
-            assert_eq!(hub.open(broadcast, 1_000), broadcast < 32);
-        }
-        hub.close(3);
-        for broadcast in 0..5 {
-            hub.push(broadcast, &unit);
-            hub.push(broadcast, &ViewUnit { keyframe: false, ..unit.clone() });
-        }
-        let mut places = Places::default();
-        let order: Vec<_> =
-            std::iter::from_fn(|| hub.next(&mut places)).map(|message| message[7]).collect();
-        assert_eq!(order, [1, 2, 4, 0, 1, 2, 4, 0]);
-        for broadcast in 0..32 {
-            hub.close(broadcast);
-        }
-        assert_eq!(hub.next(&mut places), None);
-        assert!(places.places.is_empty());
-    }
-}
+mod tests;

@@ -34,7 +34,7 @@ const HEADER: u16 = 48;
 
 /// One access unit as the page gets it. `timescale` is the track's, `node_us` when it was ready.
 pub(super) fn encode(broadcast: u32, unit: &ViewUnit, timescale: u32, node_us: u64) -> Bytes {
-    let mut out = BytesMut::with_capacity(usize::from(HEADER) + unit.data.len());
+    let mut out = BytesMut::with_capacity(length(unit));
     out.put_u8(VIDEO);
     out.put_u8(if unit.keyframe { KEYFRAME } else { 0 });
     out.put_u16(HEADER);
@@ -46,6 +46,11 @@ pub(super) fn encode(broadcast: u32, unit: &ViewUnit, timescale: u32, node_us: u
     out.put_u64(node_us);
     out.put_slice(&unit.data);
     out.freeze()
+}
+
+/// How long that is.
+pub(super) fn length(unit: &ViewUnit) -> usize {
+    usize::from(HEADER) + unit.data.len()
 }
 
 /// From a track's timescale to microseconds, saturating.
@@ -75,6 +80,7 @@ mod tests {
         want.extend([0, 0, 0, 0, 0, 0, 0x11, 0x11, 0, 0, 0, 0, 0, 0, 0x22, 0x22]);
         want.extend([0, 0, 0, 0, 0, 0, 0x33, 0x33, 0, 0, 0, 1, 0x67]);
         assert_eq!(encode(7, &unit, 90_000, 0x3333), want);
+        assert_eq!(length(&unit), want.len());
         assert_eq!(micros(i64::MAX, 0), i64::MAX);
         assert_eq!(micros(i64::MIN, 1), i64::MIN);
     }

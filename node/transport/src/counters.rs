@@ -18,8 +18,9 @@ const FULL_PACKET: u64 = 1452;
 /// No packet number yet.
 const NONE: u64 = u64::MAX;
 
-/// The counters of one connection. All are bytes; `written() - sent()` is the data that quinn
-/// holds and has not sent. An estimate, made exact each time the connection runs dry.
+/// The counters of one connection, in bytes of stream data where nothing else is said;
+/// `written() - sent()` is the data that quinn holds and has not sent. An estimate, made exact each
+/// time the connection runs dry.
 #[derive(Debug)]
 pub struct Counters {
     written: AtomicU64,
@@ -53,7 +54,8 @@ impl Counters {
     /// Tells that `bytes` are about to be written to a stream of this connection.
     ///
     /// Whoever writes to a stream from [`Native::open_uni`](crate::Native::open_uni) calls this
-    /// before the write; substreams do it by themselves.
+    /// before the write, and [`take_back`](Self::take_back) for what the write did not take;
+    /// substreams do both by themselves.
     pub fn add_written(&self, bytes: u64) {
         self.written.fetch_add(bytes, SeqCst);
     }
@@ -62,9 +64,13 @@ impl Counters {
     /// part of a write that was not accepted, or of a stream that was reset.
     pub fn take_back(&self, bytes: u64) {
         let _ = self.written.fetch_update(SeqCst, SeqCst, |w| Some(w.saturating_sub(bytes)));
+        // Nothing else may come after it that would wake whoever waits in `dry`.
+        if self.is_dry() {
+            self.poke();
+        }
     }
 
-    /// Bytes written to all streams so far.
+    /// Bytes written to all streams so far, without those that were taken back.
     pub fn written(&self) -> u64 {
         self.written.load(SeqCst)
     }
@@ -91,7 +97,26 @@ impl Counters {
         self.start.elapsed().saturating_sub(at)
     }
 
-    /// Completes at the next change of [`sent`](Self::sent) or [`in_flight`](Self::in_flight).
+    /// Whether everything that was written has left and arrived.
+    pub fn is_dry(&self) -> bool {
+        self.sent() >= self.written() && self.in_flight() == 0
+    }
+
+    /// Completes when everything that was written has left and arrived; at once where that is so.
+    /// On a connection that is lost it may never complete.
+    pub async fn dry(&self) {
+        loop {
+            let changed = self.notified();
+            if self.is_dry() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Completes at the next packet that leaves, at the next acknowledgement, and when
+    /// [`take_back`](Self::take_back) leaves nothing to be sent: whatever may let more be written. A
+    /// loss lets nothing be written, and completes nothing.
     ///
     /// Take it *before* looking at the counters, then look, then await it: no change is missed,
     /// and any number of tasks may wait.
@@ -154,6 +179,10 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
 
     fn at(counters: &Counters, millis: u64) -> Instant {
@@ -218,6 +247,43 @@ mod tests {
         assert_eq!(c.written(), 100);
         c.take_back(400);
         assert_eq!((c.written(), c.sent()), (0, 0));
+    }
+
+    #[test]
+    fn dry_is_told_when_the_last_byte_has_arrived_and_not_before() {
+        #[derive(Default)]
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, SeqCst);
+            }
+        }
+        let c = Counters::new();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(pin!(c.dry()).poll(&mut cx).is_ready(), "nothing was written");
+
+        c.add_written(2000);
+        let mut dry = pin!(c.dry());
+        // Polled only when it was woken, as a runtime does it.
+        let mut look = |first: bool| {
+            (first || woken.0.swap(false, SeqCst)) && dry.as_mut().poll(&mut cx).is_ready()
+        };
+        assert!(!look(true));
+        c.on_sent(at(&c, 1), 1200, 0);
+        assert!(!look(false), "a part has not left");
+        c.take_back(2000 - c.sent());
+        assert!(!look(false), "what has left is on its way");
+        c.on_acked(at(&c, 2), 0, true);
+        assert!(look(false));
+
+        c.add_written(100);
+        let mut dry = pin!(c.dry());
+        assert!(dry.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        c.take_back(100);
+        assert!(woken.0.load(SeqCst), "nobody else would wake it");
+        assert!(dry.poll(&mut Context::from_waker(&waker)).is_ready());
     }
 
     #[tokio::test]
