@@ -9,6 +9,7 @@ use crate::link::SharedTrack;
 use crate::status::SharedClock;
 
 /// A track that this node publishes.
+#[derive(Clone, Debug)]
 pub struct Publication {
     /// Its name.
     pub key: TrackKey,

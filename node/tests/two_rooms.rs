@@ -74,7 +74,7 @@ impl Rooms {
         let spec = TestSpec { width: 320, height: 180, fps: 15, kbits: 300, ..TestSpec::default() };
         let start = self.clock.now();
         let source = TestSource::open(spec, self.clock, start).unwrap();
-        let format = source.format().clone();
+        let format = source.video().expect("pictures").clone();
         let catalog = Catalog {
             tracks: vec![CatalogTrack {
                 id: TrackId(0),
@@ -90,11 +90,11 @@ impl Rooms {
         };
         let control = Arc::new(SourceControl::new());
         let view = ClockView::at_publisher(start.wall, start.mono);
-        let mut publications = room.publish(catalog, view, Some(control.clone())).await.unwrap();
+        let publications = room.publish(catalog, view, Some(control.clone())).await.unwrap();
         let config = PublisherConfig {
             key: key.clone(),
             room: room.clone(),
-            publication: publications.remove(0),
+            publications,
             clock: self.clock,
             trace: None,
         };

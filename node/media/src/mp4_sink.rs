@@ -20,7 +20,7 @@ use roommate_protocol::h264::sets::ParameterSets;
 
 use super::ViewUnit;
 use super::mp4_write::{Header, Picture, SeekIndex, fragment, header};
-use super::source::SourceFormat;
+use super::source::VideoFormat;
 
 /// A fragment is closed before it would hold more: half a second at 64 Mbit/s.
 const FRAGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -87,8 +87,8 @@ pub struct SinkFormat {
     pub fps: (u32, u32),
 }
 
-impl From<&SourceFormat> for SinkFormat {
-    fn from(format: &SourceFormat) -> Self {
+impl From<&VideoFormat> for SinkFormat {
+    fn from(format: &VideoFormat) -> Self {
         Self { timescale: format.timescale, fps: format.fps }
     }
 }

@@ -21,7 +21,7 @@ use roommate_protocol::time::Mono;
 use super::mp4_boxes::{FileBox, INDEX_BYTES_MAX, box_at, read_body};
 use super::mp4_index::{Index, Sample};
 use super::mp4_track;
-use super::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
 use roommate_clock::Clock;
 
 /// A source this late (the machine slept, or was stopped) goes on from now and says so by a jump of
@@ -88,7 +88,8 @@ pub struct Mp4Source {
     file: File,
     entries: Vec<Option<Configuration>>,
     samples: Vec<Sample>,
-    format: SourceFormat,
+    format: VideoFormat,
+    tracks: Vec<TrackFormat>,
     clock: Clock,
     repeat: bool,
     paced: bool,
@@ -153,7 +154,7 @@ impl Mp4Source {
             file,
             entries: track.entries,
             samples: Vec::new(),
-            format: SourceFormat {
+            format: VideoFormat {
                 codec: String::new(),
                 width: 0,
                 height: 0,
@@ -161,6 +162,7 @@ impl Mp4Source {
                 fps: (0, 1),
                 can_force_keyframe: false,
             },
+            tracks: Vec::new(),
             clock,
             repeat,
             paced: true,
@@ -199,6 +201,7 @@ impl Mp4Source {
         self.format.fps = frame_rate(&durations, self.format.timescale, &sps);
         self.format.codec = sps.codec();
         (self.format.width, self.format.height) = (sps.width, sps.height);
+        self.tracks = vec![TrackFormat::Video(self.format.clone())];
         // Learned while searching; playing begins with what the first picture has.
         self.sets = ParameterSets::new();
         self.entry = None;
@@ -282,8 +285,8 @@ impl Mp4Source {
 }
 
 impl Source for Mp4Source {
-    fn format(&self) -> &SourceFormat {
-        &self.format
+    fn tracks(&self) -> &[TrackFormat] {
+        &self.tracks
     }
 
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
@@ -304,6 +307,7 @@ impl Source for Mp4Source {
         let (data, keyframe) = self.picture(at).map_err(|why| told(&self.path, why))?;
         self.at += 1;
         Ok(Some(SourceUnit {
+            track: 0,
             pts: sample.pts().saturating_add(self.shift),
             decode_offset: i32::try_from(i64::from(sample.cts) + self.lead).unwrap_or(i32::MAX),
             captured,

@@ -15,25 +15,48 @@ use roommate_protocol::time::Mono;
 /// One access unit as a source hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceUnit {
-    /// Presentation time in [`SourceFormat::timescale`], from 0 at the first picture. It may jump
-    /// ahead where the machine slept or could not keep up; it never goes back in decoding order
-    /// save for B-frames.
+    /// Which of [`Source::tracks`] it belongs to.
+    pub track: usize,
+    /// Presentation time in the track's timescale. All tracks of a broadcast share one zero, the
+    /// first picture's (the first packet's where there is no picture): sound that begins before it
+    /// has negative times. It may jump ahead where the machine slept or could not keep up; it never
+    /// goes back in decoding order save for B-frames.
     pub pts: i64,
     /// Presentation time minus decoding time, in the timescale; 0 without B-frames.
     pub decode_offset: i32,
-    /// When the picture was taken: before it was drawn, converted or encoded.
+    /// When it was taken: before it was drawn, converted or encoded.
     pub captured: Mono,
-    /// Whether decoding can begin here.
+    /// Whether decoding can begin here. Every packet of sound says so.
     pub keyframe: bool,
-    /// Annex-B with four-byte start codes; parameter sets with every keyframe.
+    /// Video: Annex-B with four-byte start codes; parameter sets with every keyframe. Audio: one
+    /// packet as WebCodecs takes it: an Opus packet (RFC 6716), a raw AAC frame without ADTS.
     pub data: Bytes,
     /// What drawing and encoding cost, in microseconds; 0 for what was passed through.
     pub encode_us: u32,
 }
 
-/// What a source says of itself before its first access unit.
+/// What a source says of a track before its first access unit, and what a sink is told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFormat {
+pub enum TrackFormat {
+    /// Pictures.
+    Video(VideoFormat),
+    /// Sound.
+    Audio(AudioFormat),
+}
+
+impl TrackFormat {
+    /// Units of `pts` in a second.
+    pub fn timescale(&self) -> u32 {
+        match self {
+            Self::Video(format) => format.timescale,
+            Self::Audio(format) => format.timescale,
+        }
+    }
+}
+
+/// A track of pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoFormat {
     /// As WebCodecs names it: `avc1.` and six hexadecimal digits.
     pub codec: String,
     /// Width of the picture in pixels.
@@ -48,14 +71,43 @@ pub struct SourceFormat {
     pub can_force_keyframe: bool,
 }
 
+/// A track of sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioFormat {
+    /// As WebCodecs names it: `opus`, `mp4a.40.2`.
+    pub codec: String,
+    /// Units of `pts` in a second. 48000 for Opus.
+    pub timescale: u32,
+    /// Samples a second, as decoded.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u8,
+    /// The decoder's configuration, as WebCodecs' `description`: an `AudioSpecificConfig` (ISO/IEC
+    /// 14496-3, 1.6.2.1) for AAC, empty for Opus of one or two channels. At most
+    /// [`roommate_protocol::wire::catalog::DESCRIPTION_BYTES_MAX`] bytes.
+    pub description: Bytes,
+}
+
 /// Something that makes access units in real time, on the thread that calls it.
+///
+/// A broadcast may be fed by several sources at once, each on a thread of its own: the test picture
+/// and its beep are two, a file with pictures and sound is one of two tracks.
 pub trait Source: Send {
-    /// What it makes; the same for its whole life.
-    fn format(&self) -> &SourceFormat;
+    /// What it makes; the same for its whole life, at least one.
+    fn tracks(&self) -> &[TrackFormat];
 
     /// Waits until the next access unit is due, makes it and hands it over; `None` when the source
-    /// has ended or was stopped.
+    /// has ended or was stopped. Each track's come in decoding order, and the tracks interleaved by
+    /// time.
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError>;
+
+    /// Its first track of pictures.
+    fn video(&self) -> Option<&VideoFormat> {
+        self.tracks().iter().find_map(|track| match track {
+            TrackFormat::Video(format) => Some(format),
+            TrackFormat::Audio(_) => None,
+        })
+    }
 }
 
 /// Why a source cannot go on, in words for the person who started it.

@@ -10,7 +10,7 @@ use roommate_protocol::time::{Mono, Now, Wall};
 
 use super::encode::{EncoderSettings, H264Encoder, codec_name};
 use super::pattern::{Moment, Pattern};
-use super::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
 use super::spec::TestSpec;
 use roommate_clock::Clock;
 
@@ -23,7 +23,7 @@ pub const TIMESCALE: u32 = 90_000;
 
 /// The moving test picture in real time.
 pub struct TestSource {
-    format: SourceFormat,
+    format: TrackFormat,
     pattern: Pattern,
     encoder: H264Encoder,
     clock: Clock,
@@ -54,14 +54,14 @@ impl TestSource {
             doing: "starting",
             why: "its first picture has no parameter sets".to_owned(),
         })?;
-        let format = SourceFormat {
+        let format = TrackFormat::Video(VideoFormat {
             codec,
             width: spec.width,
             height: spec.height,
             timescale: TIMESCALE,
             fps: (spec.fps, 1),
             can_force_keyframe: true,
-        };
+        });
         let encoder = H264Encoder::new(settings())?;
         let fps = u64::from(spec.fps);
         Ok(Self { format, pattern, encoder, clock, start, fps, slot: 0, number: 0, paced: true })
@@ -105,8 +105,8 @@ impl TestSource {
 }
 
 impl Source for TestSource {
-    fn format(&self) -> &SourceFormat {
-        &self.format
+    fn tracks(&self) -> &[TrackFormat] {
+        std::slice::from_ref(&self.format)
     }
 
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
@@ -125,6 +125,7 @@ impl Source for TestSource {
         self.slot += 1;
         self.number = self.number.wrapping_add(1);
         Ok(Some(SourceUnit {
+            track: 0,
             pts: i64::try_from(pts).unwrap_or(i64::MAX),
             decode_offset: 0,
             captured,

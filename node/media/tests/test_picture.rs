@@ -108,7 +108,7 @@ fn kbits(units: &[SourceUnit]) -> f64 {
 #[test]
 fn the_format_says_what_the_stream_is() {
     let source = unpaced("test:640x360@25,800");
-    let format = source.format();
+    let format = source.video().expect("pictures");
     assert!(format.codec.starts_with("avc1.42"), "{}", format.codec);
     assert_eq!(format.codec.len(), "avc1.42c01f".len());
     assert_eq!((format.width, format.height, format.fps), (640, 360, (25, 1)));

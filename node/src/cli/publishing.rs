@@ -1,10 +1,11 @@
 //! A broadcast of this node in a room: begins it, tells how it goes, ends it in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use roommate_protocol::media::clock::ClockView;
-use roommate_protocol::trust::id::BroadcastId;
+use roommate_protocol::trust::id::{BroadcastId, TrackId};
+use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -17,65 +18,87 @@ use crate::play::publisher::{Finish, Publisher, PublisherConfig, State};
 use crate::report::ms;
 use crate::status::{Child, RoomStatus};
 use crate::trace::Trace;
-use roommate_media::source::SourceControl;
+use roommate_media::source::{Source, SourceControl};
 
 /// How long the end of a broadcast waits for children that are still being sent to.
 const CHILDREN_WAIT: Duration = Duration::from_millis(500);
 
+/// One broadcast, fed by one source or several.
 pub(super) struct Publishing {
     room: Room,
-    publisher: Publisher,
+    /// The first one counts: the broadcast lives and ends with it.
+    publishers: Vec<Publisher>,
     target_kbps: Option<u32>,
     broadcast: BroadcastId,
+    /// The tracks of sound.
+    sounds: Vec<TrackId>,
     /// The status when the source had ended: children leave it one by one afterwards.
     last: Option<RoomStatus>,
 }
 
 impl Publishing {
-    /// Announces the source and starts it.
+    /// Announces the sources and starts them.
     pub(super) async fn begin(
         desk: &Desk,
         room: Room,
         opened: Opened,
         trace: Option<Trace>,
     ) -> Result<Self, Fail> {
-        let control = Arc::new(SourceControl::new());
-        let encoder = opened.source.format().can_force_keyframe.then(|| control.clone());
-        let catalog = catalog(opened.source.as_ref());
+        let sources: Vec<_> = opened
+            .sources
+            .into_iter()
+            .map(|source| (source, Arc::new(SourceControl::new())))
+            .collect();
+        let can_encode = |source: &dyn Source| source.video().is_some_and(|v| v.can_force_keyframe);
+        let encoder = sources.iter().find(|(source, _)| can_encode(source.as_ref()));
+        let encoder = encoder.map(|(_, control)| control.clone());
+        let catalog = catalog(sources.iter().map(|(source, _)| source.as_ref()));
+        let is_sound = |track: &&CatalogTrack| matches!(track.kind, TrackKind::Audio { .. });
+        let sounds = catalog.tracks.iter().filter(is_sound).map(|track| track.id).collect();
         let view = ClockView::at_publisher(opened.start.wall, opened.start.mono);
         let publications = room.publish(catalog, view, encoder).await.map_err(Fail::new)?;
-        let publication = publications
-            .into_iter()
-            .next()
+        let broadcast = publications
+            .first()
+            .map(|publication| publication.key.broadcast)
             .ok_or_else(|| Fail::new("the source has no track to publish"))?;
-        let broadcast = publication.key.broadcast;
-        let config = PublisherConfig {
-            key: desk.identity.key.clone(),
-            room: room.clone(),
-            publication,
-            clock: desk.clock,
-            trace,
-        };
-        let publisher = Publisher::start(config, opened.source, control).map_err(Fail::new)?;
-        Ok(Self { room, publisher, target_kbps: opened.target_kbps, broadcast, last: None })
+        let mut publications = publications.into_iter();
+        let trace = trace.map(|trace| Arc::new(Mutex::new(trace)));
+        let mut publishers = Vec::new();
+        for (source, control) in sources {
+            let config = PublisherConfig {
+                key: desk.identity.key.clone(),
+                room: room.clone(),
+                publications: publications.by_ref().take(source.tracks().len()).collect(),
+                clock: desk.clock,
+                trace: trace.clone(),
+            };
+            publishers.push(Publisher::start(config, source, control).map_err(Fail::new)?);
+        }
+        let target_kbps = opened.target_kbps;
+        Ok(Self { room, publishers, target_kbps, broadcast, sounds, last: None })
+    }
+
+    fn first(&self) -> &Publisher {
+        &self.publishers[0]
     }
 
     /// How far the source is.
     pub(super) fn state(&self) -> watch::Receiver<State> {
-        self.publisher.state()
+        self.first().state()
     }
 
     /// Whether an access unit was published.
     pub(super) fn is_live(&self) -> bool {
-        self.publisher.stats().access_units > 0
+        *self.first().state().borrow() != State::Starting
     }
 
     /// The fields of a `publish` line.
     pub(super) fn json(&self) -> Map<String, Value> {
         let status = self.last.clone().unwrap_or_else(|| self.room.status());
-        let stats = self.publisher.stats();
+        let sound = self.sound();
+        let stats = self.first().stats();
         let [p50, p99] = stats.encode_ms.at_each([50.0, 99.0]);
-        let children: Vec<Value> = status.children.iter().map(child).collect();
+        let children = self.children(&status);
         let Value::Object(fields) = json!({
             "access_units": stats.access_units,
             "bytes": stats.bytes,
@@ -83,6 +106,7 @@ impl Publishing {
             "keyframes_requested": status.keyframes_requested,
             "encode_ms": {"p50": ms(p50), "p99": ms(p99)},
             "target_kbps": self.target_kbps,
+            "sound": sound,
             "children": children,
             "refused": status.refused,
             "members": people::members(&status),
@@ -95,27 +119,64 @@ impl Publishing {
 
     /// One line for people.
     pub(super) fn sentence(&self) -> String {
-        let status = self.room.status();
-        let stats = self.publisher.stats();
+        let viewers = self.children(&self.room.status()).len();
+        let stats = self.first().stats();
         format!(
             "live: {} pictures, {} viewer{}",
             stats.access_units,
-            status.children.len(),
-            if status.children.len() == 1 { "" } else { "s" },
+            viewers,
+            if viewers == 1 { "" } else { "s" },
         )
     }
 
-    /// Ends the source, lets children have what is on its way, and retracts the broadcast.
+    /// What was published as sound; null without any.
+    fn sound(&self) -> Value {
+        if self.sounds.is_empty() {
+            return Value::Null;
+        }
+        let count = |publisher: &Publisher| {
+            let stats = publisher.stats();
+            (stats.packets, stats.packet_bytes)
+        };
+        let counts = self.publishers.iter().map(count);
+        let (packets, bytes) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        json!({"packets": packets, "bytes": bytes})
+    }
+
+    /// One row a child, whatever number of tracks it is fed.
+    fn children(&self, status: &RoomStatus) -> Vec<Value> {
+        let mut rows: Vec<(&Child, Map<String, Value>)> = Vec::new();
+        for child in &status.children {
+            let at = rows.iter().position(|(other, _)| other.peer == child.peer);
+            let at = at.unwrap_or_else(|| {
+                rows.push((child, row(child)));
+                rows.len() - 1
+            });
+            let fields = &mut rows[at].1;
+            let sent = sent(child);
+            if self.sounds.contains(&child.track.track) {
+                fields.insert("sound".into(), sent.into());
+            } else {
+                fields.extend(sent);
+            }
+        }
+        rows.into_iter().map(|(_, fields)| fields.into()).collect()
+    }
+
+    /// Ends the sources, lets children have what is on its way, and retracts the broadcast.
     pub(super) async fn end(&mut self) -> Result<(), Fail> {
-        self.publisher.stop().await;
+        for publisher in &mut self.publishers {
+            publisher.stop().await;
+        }
         let status = self.room.status();
         wait_for_children(&status.children).await;
         self.last = Some(status);
         self.room.retract(self.broadcast).await;
-        match &*self.publisher.state().borrow() {
-            State::Finished(Finish::Failed(sentence)) => Err(Fail::new(sentence)),
-            State::Finished(Finish::Ended) | State::Starting | State::Live => Ok(()),
-        }
+        let failure = self.publishers.iter().find_map(|one| match &*one.state().borrow() {
+            State::Finished(Finish::Failed(sentence)) => Some(Fail::new(sentence)),
+            State::Finished(Finish::Ended) | State::Starting | State::Live => None,
+        });
+        failure.map_or(Ok(()), Err)
     }
 }
 
@@ -127,19 +188,29 @@ async fn wait_for_children(children: &[Child]) {
     }
 }
 
-fn child(child: &Child) -> Value {
+/// What is the same for every track of a child.
+fn row(child: &Child) -> Map<String, Value> {
+    let fields = [
+        ("peer", child.peer.to_string().into()),
+        ("route", super::watching::route_word(child.route).into()),
+        ("rtt_ms", ms(Some(child.rtt.as_secs_f64() * 1000.0))),
+        ("lost_bytes", child.counters.as_ref().map_or(0, |counters| counters.lost_bytes()).into()),
+        ("sound", Value::Null),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+/// What a child was sent of one track.
+fn sent(child: &Child) -> Map<String, Value> {
     let stats = child.stats.snapshot();
-    json!({
-        "peer": child.peer.to_string(),
-        "route": super::watching::route_word(child.route),
-        "rtt_ms": ms(Some(child.rtt.as_secs_f64() * 1000.0)),
-        "sent": stats.sent,
-        "skipped": stats.skipped,
-        "reset": stats.reset,
-        "max_write": stats.max_write,
-        "max_unsent": stats.max_unsent,
-        "lost_bytes": child.counters.as_ref().map_or(0, |counters| counters.lost_bytes()),
-    })
+    let fields = [
+        ("sent", stats.sent),
+        ("skipped", stats.skipped),
+        ("reset", stats.reset),
+        ("max_write", stats.max_write),
+        ("max_unsent", stats.max_unsent),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect()
 }
 
 #[cfg(test)]

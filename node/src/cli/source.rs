@@ -11,13 +11,13 @@ use super::say;
 use roommate_clock::Clock;
 use roommate_media::mp4_source::Mp4Source;
 use roommate_media::openh264_raw;
-use roommate_media::source::Source;
+use roommate_media::source::{Source, TrackFormat};
 use roommate_media::spec::SourceSpec;
 use roommate_media::test_source::TestSource;
 
-/// A source that is ready to run.
+/// What is ready to run: sources of one broadcast, each for a thread of its own.
 pub(super) struct Opened {
-    pub(super) source: Box<dyn Source>,
+    pub(super) sources: Vec<Box<dyn Source>>,
     /// When the broadcast's clock was started.
     pub(super) start: Now,
     /// What the encoder aims at; `None` for a file.
@@ -48,26 +48,38 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
                 );
             }
             let source = TestSource::open(spec, clock, start).map_err(Fail::new)?;
-            Ok(Opened { source: Box::new(source), start, target_kbps: Some(spec.kbits) })
+            Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: Some(spec.kbits) })
         }
         SourceSpec::File(path) => {
             let source = Mp4Source::open(&path, clock, repeat).map_err(Fail::new)?;
-            Ok(Opened { source: Box::new(source), start, target_kbps: None })
+            Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: None })
         }
     }
 }
 
-/// The catalog of a broadcast with this one track of pictures.
-pub(super) fn catalog(source: &dyn Source) -> Catalog {
-    let format = source.format();
-    let kind = TrackKind::Video { width: format.width, height: format.height, fps: format.fps };
-    Catalog {
-        tracks: vec![CatalogTrack {
-            id: TrackId(0),
-            codec: format.codec.clone(),
-            timescale: format.timescale,
-            rendition_of: None,
-            kind,
-        }],
+/// The catalog of a broadcast of these sources: their tracks, numbered through.
+pub(super) fn catalog<'a>(sources: impl Iterator<Item = &'a dyn Source>) -> Catalog {
+    let formats = sources.flat_map(|source| source.tracks());
+    Catalog { tracks: formats.zip(0..).map(|(format, id)| described(format, id)).collect() }
+}
+
+fn described(format: &TrackFormat, id: u8) -> CatalogTrack {
+    let (codec, kind) = match format {
+        TrackFormat::Video(video) => {
+            let (width, height, fps) = (video.width, video.height, video.fps);
+            (&video.codec, TrackKind::Video { width, height, fps })
+        }
+        TrackFormat::Audio(audio) => {
+            let (sample_rate, channels) = (audio.sample_rate, audio.channels);
+            let description = audio.description.to_vec();
+            (&audio.codec, TrackKind::Audio { sample_rate, channels, description })
+        }
+    };
+    CatalogTrack {
+        id: TrackId(id),
+        codec: codec.clone(),
+        timescale: format.timescale(),
+        rendition_of: None,
+        kind,
     }
 }

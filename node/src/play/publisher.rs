@@ -1,5 +1,6 @@
-//! A source into a track: each access unit is hashed, signed and put into the cache by the source's
-//! own thread. Nothing here waits for the network; a slow child slows down only its own writer.
+//! A source into its tracks: each access unit is hashed, signed and put into the cache of its track by
+//! the source's own thread. Nothing here waits for the network; a slow child slows down only its own
+//! writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -15,12 +16,12 @@ use crate::percentile::Percentiles;
 use crate::trace::{Place, Trace};
 use crate::track::Publication;
 use roommate_clock::Clock;
-use roommate_media::source::{Source, SourceControl, SourceError, SourceUnit};
+use roommate_media::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
 
 /// What was published so far.
 #[derive(Debug, Default)]
 pub struct PublishStats {
-    /// Access units signed and in the cache.
+    /// Pictures signed and in the cache.
     pub access_units: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -28,6 +29,10 @@ pub struct PublishStats {
     pub keyframes: u64,
     /// Drawing and encoding, in milliseconds; empty for a file.
     pub encode_ms: Percentiles,
+    /// Packets of sound, not counted above.
+    pub packets: u64,
+    /// Their bytes.
+    pub packet_bytes: u64,
     /// Access units that could not be published, and why the last of them.
     pub refused: Option<(u64, PublishRefusal)>,
 }
@@ -78,12 +83,12 @@ pub struct PublisherConfig {
     pub key: SigningKey,
     /// Where the broadcast is.
     pub room: Room,
-    /// The track, and where it goes.
-    pub publication: Publication,
+    /// The source's tracks in their order, and where each goes.
+    pub publications: Vec<Publication>,
     /// The node's clock.
     pub clock: Clock,
     /// One line an access unit.
-    pub trace: Option<Trace>,
+    pub trace: Option<Arc<Mutex<Trace>>>,
 }
 
 impl Publisher {
@@ -96,12 +101,14 @@ impl Publisher {
         source: Box<dyn Source>,
         control: Arc<SourceControl>,
     ) -> Result<Self, PublisherError> {
-        let signer = Signer::new(config.key.clone(), config.room.room(), config.publication.key)?;
+        let tracks = tracks(&config, source.as_ref())?;
         let stats = Arc::new(Mutex::new(PublishStats::default()));
         let (tell, state) = watch::channel(State::Starting);
         let work = Work {
-            publisher: TrackPublisher::new(signer),
-            config,
+            tracks,
+            clock: config.clock,
+            room: config.room,
+            trace: config.trace,
             control: control.clone(),
             stats: stats.clone(),
             tell,
@@ -137,9 +144,32 @@ impl Drop for Publisher {
     }
 }
 
-struct Work {
+/// One track of a source.
+struct Track {
     publisher: TrackPublisher,
-    config: PublisherConfig,
+    publication: Publication,
+    is_sound: bool,
+}
+
+fn tracks(config: &PublisherConfig, source: &dyn Source) -> Result<Vec<Track>, RecordError> {
+    let formats = source.tracks().iter();
+    let tracks = formats.zip(&config.publications).map(|(format, publication)| {
+        let signer = Signer::new(config.key.clone(), config.room.room(), publication.key)?;
+        let is_sound = matches!(format, TrackFormat::Audio(_));
+        let publisher = match format {
+            TrackFormat::Audio(format) => TrackPublisher::sound(signer, format.timescale),
+            TrackFormat::Video(_) => TrackPublisher::new(signer),
+        };
+        Ok(Track { publisher, publication: publication.clone(), is_sound })
+    });
+    tracks.collect()
+}
+
+struct Work {
+    tracks: Vec<Track>,
+    room: Room,
+    clock: Clock,
+    trace: Option<Arc<Mutex<Trace>>>,
     control: Arc<SourceControl>,
     stats: Arc<Mutex<PublishStats>>,
     tell: watch::Sender<State>,
@@ -155,22 +185,28 @@ impl Work {
                 Err(error) => break Finish::Failed(SourceError::to_string(&error)),
             }
         };
-        if let Some(end) = self.publisher.end() {
-            self.config.publication.track.append(&[end], self.config.clock.mono());
+        let now = self.clock.mono();
+        for track in &mut self.tracks {
+            if let Some(end) = track.publisher.end() {
+                track.publication.track.append(&[end], now);
+            }
         }
-        if let Some(trace) = &mut self.config.trace {
-            trace.flush();
+        if let Some(trace) = &self.trace {
+            trace.lock().unwrap_or_else(PoisonError::into_inner).flush();
         }
         self.tell.send_replace(State::Finished(finish));
     }
 
     /// Whether the broadcast was ended from outside, or its room.
     fn is_over(&self) -> bool {
-        self.config.publication.track.look(|cache| cache.over().is_some())
+        let over = |track: &Track| track.publication.track.look(|cache| cache.over().is_some());
+        self.tracks.iter().any(over)
     }
 
     fn publish(&mut self, unit: &SourceUnit) {
-        let captured_us = self.config.publication.view.at(unit.captured);
+        let Some(track) = self.tracks.get_mut(unit.track) else { return };
+        let publication = &track.publication;
+        let captured_us = publication.view.at(unit.captured);
         let access_unit = AccessUnit {
             pts: unit.pts,
             decode_offset: unit.decode_offset,
@@ -178,7 +214,8 @@ impl Work {
             keyframe: unit.keyframe,
             data: unit.data.clone(),
         };
-        let appends = match self.publisher.publish(&access_unit) {
+        let seq = track.publisher.counts().access_units;
+        let appends = match track.publisher.publish(&access_unit) {
             Ok(appends) => appends,
             Err(refusal) => {
                 tracing::warn!(%refusal, "an access unit was not published");
@@ -188,13 +225,15 @@ impl Work {
                 return;
             }
         };
-        self.config.publication.track.append(&appends, self.config.clock.mono());
-        if unit.keyframe {
-            self.config.room.note_keyframe(self.config.publication.key);
+        publication.track.append(&appends, self.clock.mono());
+        let is_sound = track.is_sound;
+        if unit.keyframe && !is_sound {
+            self.room.note_keyframe(publication.key);
         }
         // Every access unit is one append after another; its group stands in each.
         let group = appends.last().map_or(0, Append::group);
-        self.count(unit, captured_us, group);
+        let place = Place { track: publication.key.track.0, group, seq };
+        self.count(unit, is_sound, captured_us, place);
         self.tell.send_if_modified(|state| {
             let first = *state == State::Starting;
             if first {
@@ -204,21 +243,25 @@ impl Work {
         });
     }
 
-    fn count(&mut self, unit: &SourceUnit, captured_us: i64, group: u64) {
-        let seq = {
+    fn count(&mut self, unit: &SourceUnit, is_sound: bool, captured_us: i64, place: Place) {
+        let bytes = unit.data.len();
+        {
             let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-            let seq = stats.access_units;
-            stats.access_units += 1;
-            stats.bytes += unit.data.len() as u64;
-            stats.keyframes += u64::from(unit.keyframe);
-            if unit.encode_us != 0 {
-                stats.encode_ms.add(f64::from(unit.encode_us) / 1000.0);
+            if is_sound {
+                stats.packets += 1;
+                stats.packet_bytes += bytes as u64;
+            } else {
+                stats.access_units += 1;
+                stats.bytes += bytes as u64;
+                stats.keyframes += u64::from(unit.keyframe);
+                if unit.encode_us != 0 {
+                    stats.encode_ms.add(f64::from(unit.encode_us) / 1000.0);
+                }
             }
-            seq
-        };
-        if let Some(trace) = &mut self.config.trace {
-            let place = Place { track: self.config.publication.key.track.0, group, seq };
-            trace.published(place, captured_us, unit.data.len(), unit.encode_us);
+        }
+        if let Some(trace) = &self.trace {
+            let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+            trace.published(place, captured_us, bytes, unit.encode_us);
         }
     }
 }

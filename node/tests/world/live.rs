@@ -9,7 +9,9 @@ use roommate::play::player::{Player, PlayerConfig, Sink};
 use roommate::play::publisher::{Publisher, PublisherConfig, State};
 use roommate_clock::Clock;
 use roommate_media::ViewUnit;
-use roommate_media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use roommate_media::source::{
+    Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat,
+};
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::trust::id::{TrackId, TrackKey};
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
@@ -27,14 +29,14 @@ const BYTES: usize = 6_000;
 const LATENCY: Duration = Duration::from_millis(500);
 
 struct Script {
-    format: SourceFormat,
+    tracks: [TrackFormat; 1],
     clock: Clock,
     made: u64,
 }
 
 impl Source for Script {
-    fn format(&self) -> &SourceFormat {
-        &self.format
+    fn tracks(&self) -> &[TrackFormat] {
+        &self.tracks
     }
 
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
@@ -45,6 +47,7 @@ impl Source for Script {
         self.made += 1;
         let data: Vec<u8> = PICTURE.iter().copied().cycle().take(BYTES).collect();
         Ok(Some(SourceUnit {
+            track: 0,
             pts: i64::try_from(number).unwrap() * 1_800,
             decode_offset: 0,
             captured: self.clock.mono(),
@@ -80,11 +83,11 @@ impl Broadcast {
         let config = PublisherConfig {
             key: member.key.clone(),
             room: member.room.clone(),
-            publication,
+            publications: vec![publication],
             clock,
             trace: None,
         };
-        let format = SourceFormat {
+        let format = VideoFormat {
             codec: "avc1.42c00a".to_owned(),
             width: 64,
             height: 64,
@@ -92,7 +95,7 @@ impl Broadcast {
             fps: (50, 1),
             can_force_keyframe: false,
         };
-        let script = Box::new(Script { format, clock, made: 0 });
+        let script = Box::new(Script { tracks: [TrackFormat::Video(format)], clock, made: 0 });
         let publisher = Publisher::start(config, script, control).unwrap();
         Self { key, publisher }
     }

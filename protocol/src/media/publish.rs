@@ -1,6 +1,7 @@
 //! Turns a publisher's access units into signed records, ready to append to a cache.
 //!
-//! Every keyframe begins a group and ends the one before with its signed end. Hashing and signing
+//! Every keyframe of a track of pictures begins a group and ends the one before with its signed end;
+//! sound, whose packets decode alone, begins one a second. Hashing and signing
 //! happen here, on the caller's thread and outside any lock; what comes out is handles.
 
 use crate::limits::{ACCESS_UNIT_BYTES_MAX, PIECE_BYTES};
@@ -38,10 +39,15 @@ pub struct PublishCounts {
     pub bytes: u64,
 }
 
+/// How much sound a group holds: short enough that a newcomer gets little of the past, long enough
+/// that its stream's header and signed end cost nothing.
+pub const SOUND_GROUP_S: i64 = 1;
+
 /// One published track.
 #[derive(Debug)]
 pub struct TrackPublisher {
     signer: Signer,
+    sound: Option<SoundGroups>,
     group: Option<u64>,
     next_seq: u64,
     ended: bool,
@@ -51,7 +57,15 @@ pub struct TrackPublisher {
 impl TrackPublisher {
     /// Publishes with `signer`, beginning with group 0 and seq 0.
     pub fn new(signer: Signer) -> Self {
-        Self { signer, group: None, next_seq: 0, ended: false, counts: PublishCounts::default() }
+        let counts = PublishCounts::default();
+        Self { signer, sound: None, group: None, next_seq: 0, ended: false, counts }
+    }
+
+    /// Publishes sound, whose packets all decode alone: the first packet of each
+    /// [`SOUND_GROUP_S`] of the track's timescale begins a group, whatever it says itself.
+    pub fn sound(signer: Signer, timescale: u32) -> Self {
+        let groups = SoundGroups { ticks: SOUND_GROUP_S * i64::from(timescale), begun: None };
+        Self { sound: Some(groups), ..Self::new(signer) }
     }
 
     /// Signs the next access unit; append what comes back, in order, to the track's cache.
@@ -62,7 +76,11 @@ impl TrackPublisher {
         if self.ended {
             return Err(PublishRefusal::Ended);
         }
-        let group = match (unit.keyframe, self.group) {
+        let keyframe = match &self.sound {
+            Some(sound) => sound.begins(unit.pts),
+            None => unit.keyframe,
+        };
+        let group = match (keyframe, self.group) {
             (true, None) => 0,
             (true, Some(group)) => group.saturating_add(1),
             (false, Some(group)) => group,
@@ -73,7 +91,7 @@ impl TrackPublisher {
             pts: unit.pts,
             decode_offset: unit.decode_offset,
             captured_us: unit.captured_us,
-            keyframe: unit.keyframe,
+            keyframe,
             key_epoch: 0,
             length: 0,
         };
@@ -83,8 +101,11 @@ impl TrackPublisher {
                 _ => PublishRefusal::TooLong { bytes: unit.data.len() },
             })?;
         let mut appends = Vec::with_capacity(usize::from(signed.pieces()) + 2);
-        if unit.keyframe {
+        if keyframe {
             appends.extend(self.end_group(false));
+            if let Some(sound) = &mut self.sound {
+                sound.begun = Some(unit.pts);
+            }
         }
         appends.push(Append::Unit { group, unit: signed });
         let seq = self.next_seq;
@@ -95,7 +116,7 @@ impl TrackPublisher {
         self.group = Some(group);
         self.next_seq += 1;
         self.counts.access_units += 1;
-        self.counts.keyframes += u64::from(unit.keyframe);
+        self.counts.keyframes += u64::from(keyframe);
         self.counts.bytes += unit.data.len() as u64;
         Ok(appends)
     }
@@ -118,5 +139,20 @@ impl TrackPublisher {
     /// What was published.
     pub fn counts(&self) -> PublishCounts {
         self.counts
+    }
+}
+
+/// When a group of sound is full.
+#[derive(Debug)]
+struct SoundGroups {
+    ticks: i64,
+    /// Presentation time of the open group's first packet.
+    begun: Option<i64>,
+}
+
+impl SoundGroups {
+    /// Time that goes back begins a group too: it is a seam.
+    fn begins(&self, pts: i64) -> bool {
+        self.begun.is_none_or(|begun| !(0..self.ticks).contains(&pts.saturating_sub(begun)))
     }
 }

@@ -10,6 +10,9 @@ use crate::trust::id::TrackId;
 pub const TRACKS_MAX: usize = 16;
 /// Longest codec string, in bytes: `avc1.64001f`, `av01.0.04M.08.0.110.09.16.09.0` and the like.
 pub const CODEC_BYTES_MAX: usize = 48;
+/// Longest decoder configuration of a track of sound: an `AudioSpecificConfig` has 2 to about 20
+/// bytes, an `OpusHead` of eight channels 29.
+pub const DESCRIPTION_BYTES_MAX: usize = 64;
 /// Widest and highest picture: 16K, beyond any encoder that a node will meet.
 pub const PICTURE_SIDE_MAX: u32 = 16_384;
 
@@ -17,7 +20,8 @@ pub const PICTURE_SIDE_MAX: u32 = 16_384;
 ///
 /// Bytes: a count, then for each track a u16 length and that many bytes: id, kind (1 video, 2 audio),
 /// timescale u32, rendition (255: none), codec (length byte and text), then for video width, height,
-/// frame rate numerator and denominator (u32 each), for audio sample rate u32 and channels u8.
+/// frame rate numerator and denominator (u32 each), for audio sample rate u32, channels u8 and, where it
+/// has one, the decoder's configuration (length byte and bytes).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
     /// At most [`TRACKS_MAX`], each id once.
@@ -40,7 +44,7 @@ pub struct CatalogTrack {
 }
 
 /// What only one kind of track has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackKind {
     /// Pictures.
     Video {
@@ -57,6 +61,9 @@ pub enum TrackKind {
         sample_rate: u32,
         /// Channels, never 0.
         channels: u8,
+        /// The decoder's configuration as WebCodecs' `description`: an `AudioSpecificConfig` for
+        /// AAC, empty for Opus of one or two channels. At most [`DESCRIPTION_BYTES_MAX`] bytes.
+        description: Vec<u8>,
     },
 }
 
@@ -108,10 +115,12 @@ impl Catalog {
 
 impl CatalogTrack {
     fn is_sound(&self) -> bool {
-        let side = |pixels| (1..=PICTURE_SIDE_MAX).contains(&pixels);
-        let kind = match self.kind {
-            TrackKind::Video { width, height, fps } => side(width) && side(height) && fps.1 != 0,
-            TrackKind::Audio { sample_rate, channels } => sample_rate != 0 && channels != 0,
+        let side = |pixels: u32| (1..=PICTURE_SIDE_MAX).contains(&pixels);
+        let kind = match &self.kind {
+            TrackKind::Video { width, height, fps } => side(*width) && side(*height) && fps.1 != 0,
+            TrackKind::Audio { sample_rate, channels, description } => {
+                *sample_rate != 0 && *channels != 0 && description.len() <= DESCRIPTION_BYTES_MAX
+            }
         };
         kind && self.timescale != 0
             && self.id.0 != NO_TRACK
@@ -126,15 +135,20 @@ impl CatalogTrack {
         out.extend(self.timescale.to_be_bytes());
         out.push(self.rendition_of.map_or(NO_TRACK, |of| of.0));
         put_text(&self.codec, out);
-        match self.kind {
+        match &self.kind {
             TrackKind::Video { width, height, fps } => {
-                for number in [width, height, fps.0, fps.1] {
+                for number in [*width, *height, fps.0, fps.1] {
                     out.extend(number.to_be_bytes());
                 }
             }
-            TrackKind::Audio { sample_rate, channels } => {
+            TrackKind::Audio { sample_rate, channels, description } => {
                 out.extend(sample_rate.to_be_bytes());
-                out.push(channels);
+                out.push(*channels);
+                // Appended later than the rest: absent is empty.
+                if !description.is_empty() {
+                    out.push(description.len() as u8);
+                    out.extend(description);
+                }
             }
         }
     }
@@ -156,7 +170,10 @@ impl CatalogTrack {
                 fps: (fields.u32()?, fields.u32()?),
             }
         } else {
-            TrackKind::Audio { sample_rate: fields.u32()?, channels: fields.u8()? }
+            let (sample_rate, channels) = (fields.u32()?, fields.u8()?);
+            let length = usize::from(fields.u8().unwrap_or(0));
+            let description = fields.bytes(length)?.to_vec();
+            TrackKind::Audio { sample_rate, channels, description }
         };
         Some(Some(Self { id, codec, timescale, rendition_of, kind }))
     }

@@ -26,7 +26,7 @@ pub(crate) fn catalog() -> Catalog {
         codec: "opus".to_owned(),
         timescale: 48_000,
         rendition_of: None,
-        kind: TrackKind::Audio { sample_rate: 48_000, channels: 2 },
+        kind: TrackKind::Audio { sample_rate: 48_000, channels: 2, description: vec![] },
     };
     Catalog { tracks: vec![video, sound] }
 }

@@ -8,7 +8,7 @@ use roommate_clock::Clock;
 use roommate_media::ViewUnit;
 use roommate_media::mp4_sink::{Mp4Sink, SinkFormat};
 use roommate_media::mp4_source::Mp4Source;
-use roommate_media::source::{Source, SourceControl, SourceError, SourceFormat, SourceUnit};
+use roommate_media::source::{Source, SourceControl, SourceError, SourceUnit, VideoFormat};
 
 pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bbb.mp4")
@@ -88,14 +88,14 @@ pub(crate) fn open(path: &Path) -> Result<Mp4Source, SourceError> {
 }
 
 /// All units of a file.
-pub(crate) fn read(path: &Path) -> (SourceFormat, Vec<SourceUnit>) {
+pub(crate) fn read(path: &Path) -> (VideoFormat, Vec<SourceUnit>) {
     let mut source = open(path).unwrap();
     let control = SourceControl::new();
     let mut units = Vec::new();
     while let Some(unit) = source.next(&control).unwrap() {
         units.push(unit);
     }
-    (source.format().clone(), units)
+    (source.video().expect("pictures").clone(), units)
 }
 
 /// What a viewer would get of them.
@@ -120,7 +120,7 @@ pub(crate) fn viewed(units: &[SourceUnit]) -> Vec<ViewUnit> {
 }
 
 /// Records units into a file and finishes it.
-pub(crate) fn record(path: &Path, format: &SourceFormat, units: &[ViewUnit]) {
+pub(crate) fn record(path: &Path, format: &VideoFormat, units: &[ViewUnit]) {
     let mut sink = Mp4Sink::create(path, SinkFormat::from(format)).unwrap();
     for unit in units {
         sink.push(unit).unwrap();

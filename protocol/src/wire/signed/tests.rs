@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::catalog::{CatalogTrack, TrackKind};
+use super::super::catalog::{CatalogTrack, DESCRIPTION_BYTES_MAX, TrackKind};
 use super::*;
 use crate::address::{Carrier, Host, Kind};
 use crate::trust::id::TrackId;
@@ -45,8 +45,16 @@ fn any_kind() -> impl Strategy<Value = TrackKind> {
     prop_oneof![
         (1..=16_384_u32, 1..=16_384_u32, any::<u32>(), 1..=u32::MAX)
             .prop_map(|(width, height, n, d)| TrackKind::Video { width, height, fps: (n, d) }),
-        (1..=u32::MAX, 1..=u8::MAX)
-            .prop_map(|(sample_rate, channels)| TrackKind::Audio { sample_rate, channels }),
+        (
+            1..=u32::MAX,
+            1..=u8::MAX,
+            proptest::collection::vec(any::<u8>(), 0..=DESCRIPTION_BYTES_MAX)
+        )
+            .prop_map(|(sample_rate, channels, description)| TrackKind::Audio {
+                sample_rate,
+                channels,
+                description,
+            }),
     ]
 }
 
@@ -126,6 +134,10 @@ proptest! {
     }
 }
 
+fn audio(sample_rate: u32, channels: u8, description: usize) -> TrackKind {
+    TrackKind::Audio { sample_rate, channels, description: vec![7; description] }
+}
+
 #[test]
 fn a_catalog_that_breaks_a_bound_is_not_read() {
     let track = CatalogTrack {
@@ -133,7 +145,7 @@ fn a_catalog_that_breaks_a_bound_is_not_read() {
         codec: "opus".to_owned(),
         timescale: 48_000,
         rendition_of: None,
-        kind: TrackKind::Audio { sample_rate: 48_000, channels: 2 },
+        kind: audio(48_000, 2, DESCRIPTION_BYTES_MAX),
     };
     let one = |track: CatalogTrack| Catalog { tracks: vec![track] };
     assert!(one(track.clone()).is_sound());
@@ -143,7 +155,8 @@ fn a_catalog_that_breaks_a_bound_is_not_read() {
         CatalogTrack { codec: "a b".to_owned(), ..track.clone() },
         CatalogTrack { rendition_of: Some(TrackId(1)), ..track.clone() },
         CatalogTrack { id: TrackId(255), ..track.clone() },
-        CatalogTrack { kind: TrackKind::Audio { sample_rate: 1, channels: 0 }, ..track.clone() },
+        CatalogTrack { kind: audio(1, 0, 0), ..track.clone() },
+        CatalogTrack { kind: audio(1, 1, DESCRIPTION_BYTES_MAX + 1), ..track.clone() },
         CatalogTrack {
             kind: TrackKind::Video { width: 0, height: 1, fps: (1, 1) },
             ..track.clone()
