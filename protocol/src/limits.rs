@@ -67,8 +67,8 @@ pub const FULL_MESH_MEMBERS_MAX: usize = 17;
 /// Ancestors that a path may name. Six hops at 50 ms are all that live can bear.
 pub const PATH_HOPS_MAX: usize = 8;
 
-/// Children that one node feeds until viewers feed viewers.
-pub const CHILDREN_MAX: usize = 64;
+/// Feeds that one node serves, one a child and track, until viewers feed viewers: 64 who see and hear.
+pub const CHILDREN_MAX: usize = 128;
 
 /// A proof of the room secret must be over in this time, in all.
 pub const PROOF_TIMEOUT: Duration = Duration::from_secs(3);

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roommate_protocol::media::pull::Feed;
-use roommate_protocol::media::track::Lacking;
 use roommate_protocol::room::ConnId;
 use roommate_protocol::time::{Now, Wall};
-use roommate_protocol::trust::id::{PeerId, RoomPk, TrackKey};
+use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::code::StreamCode;
 use roommate_protocol::wire::header::SubscriptionId;
 use roommate_protocol::wire::record::Verifier;
@@ -37,11 +36,7 @@ const NEWS_MAX: usize = 64;
 pub(super) struct FeedOrder {
     pub(super) room: RoomPk,
     pub(super) conn: ConnId,
-    pub(super) sub: SubscriptionId,
-    pub(super) track: TrackKey,
-    pub(super) lacking: Option<Lacking>,
-    pub(super) latency: Duration,
-    pub(super) path: Vec<PeerId>,
+    pub(super) feed: Feed,
     pub(super) until: Option<Wall>,
 }
 
@@ -199,17 +194,11 @@ impl Feeds {
     }
 
     fn start(&mut self, order: FeedOrder, native: Native, track: Arc<SharedTrack>) {
-        let name = (order.room, order.conn, order.sub);
+        let name = (order.room, order.conn, order.feed.subscription);
         let (cancel, stats) = (Cancel::new(), Arc::new(FeedStats::default()));
         let (late, mut is_late) = mpsc::channel(1);
         let task = FeedTask {
-            feed: Feed {
-                subscription: order.sub,
-                track: order.track,
-                path: order.path,
-                latency: order.latency,
-                lacking: order.lacking,
-            },
+            feed: order.feed,
             track,
             until: order.until,
             cancel: cancel.clone(),
@@ -240,13 +229,13 @@ impl Feeds {
 impl Driver {
     pub(super) fn start_feed(&mut self, order: FeedOrder, now: Now) {
         let native = self.links.get(order.conn).and_then(|link| link.native.clone());
-        let track = self.shared(order.room, order.track);
+        let track = self.shared(order.room, order.feed.track);
         match (native, track) {
             (Some(native), Some(track)) => self.feeds.start(order, native, track),
             // The connection or the track ended while the order was on its way.
             _ => {
                 if let Some(entry) = self.rooms.get_mut(&order.room) {
-                    entry.machine.handle_feed_ended(order.conn, order.sub, now);
+                    entry.machine.handle_feed_ended(order.conn, order.feed.subscription, now);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use roommate_protocol::media::pull::Feed;
 use roommate_protocol::room::{ConnId, Source};
 use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
@@ -88,9 +89,10 @@ impl Driver {
                 }
             }
             Output::ForgetStreams { conn, sub } => self.feeds.forget(conn, sub),
-            Output::StartFeed { conn, sub, track, lacking, latency, path, until } => {
+            Output::StartFeed { conn, sub, track, medium, lacking, latency, path, until } => {
                 let now = self.desk.clock.now();
-                let order = FeedOrder { room, conn, sub, track, lacking, latency, path, until };
+                let feed = Feed { subscription: sub, track, medium, path, latency, lacking };
+                let order = FeedOrder { room, conn, feed, until };
                 self.start_feed(order, now);
             }
             Output::StopFeed { conn, sub, code } => self.feeds.stop((room, conn, sub), code),

@@ -10,10 +10,12 @@ use roommate_protocol::wire::code::StreamCode;
 
 use roommate_clock::Clock;
 
-/// Priority of the newest group's stream. Below libp2p's substreams, which must never wait.
-pub const PRIORITY_NEWEST: i32 = -1;
+/// Priority of a stream of sound. Below libp2p's substreams, which must never wait.
+pub const PRIORITY_SOUND: i32 = -1;
+/// Priority of the stream of the newest group of pictures.
+pub const PRIORITY_NEWEST: i32 = -2;
 /// Priority of the stream of the group before it.
-pub const PRIORITY_OLDER: i32 = -2;
+pub const PRIORITY_OLDER: i32 = -3;
 
 /// Why a stream could not be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::gate::{Gate, May, Sending};
-use roommate_protocol::media::pull::{Feed, Offer, Pull, Rank, StreamNumber};
+use roommate_protocol::media::pull::{Feed, Medium, Offer, Pull, Rank, StreamNumber};
 use roommate_protocol::media::track::Over;
 use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::wire::code::StreamCode;
 use tokio::sync::{mpsc, watch};
 
 use crate::link::sink::{
-    GateView, MediaSink, PRIORITY_NEWEST, PRIORITY_OLDER, SendHalf, SinkError, Time,
+    GateView, MediaSink, PRIORITY_NEWEST, PRIORITY_OLDER, PRIORITY_SOUND, SendHalf, SinkError, Time,
 };
 use crate::link::{Cancel, FeedStats, SharedTrack};
 
@@ -72,9 +72,10 @@ where
 {
     let changes = task.track.changes();
     let cursor = Cursor::new(task.feed.clone());
-    let streams = Streams { sink, opening: None, open: BTreeMap::new(), sent_seen: 0 };
+    let medium = task.feed.medium;
+    let streams = Streams { sink, medium, opening: None, open: BTreeMap::new(), sent_seen: 0 };
     let mut writer =
-        Writer { task, cursor, streams, gate: Gate::new(), view: gate, time, asked_at: None };
+        Writer { task, cursor, streams, gate: Gate::of(medium), view: gate, time, asked_at: None };
     let end = writer.run(changes).await;
     let code = match end {
         FeedEnd::Cancelled(code) => code,
@@ -222,6 +223,7 @@ type Opening<H> = Pin<Box<dyn Future<Output = Result<H, SinkError>> + Send>>;
 /// The streams of one feed: at most two open, and one being opened.
 struct Streams<S: MediaSink> {
     sink: S,
+    medium: Medium,
     /// For no stream in particular until it is open: whoever needs one first takes it.
     opening: Option<Opening<S::Half>>,
     open: BTreeMap<StreamNumber, Open<S::Half>>,
@@ -245,6 +247,7 @@ impl<S: MediaSink> Streams<S> {
         offers: &mut [Offer],
         unsent: u64,
     ) -> Poll<Turn> {
+        let medium = self.medium;
         for Offer { stream, rank, chunks } in offers {
             let open = match self.open.get_mut(stream) {
                 Some(open) => open,
@@ -252,7 +255,7 @@ impl<S: MediaSink> Streams<S> {
                     Poll::Pending => continue,
                     Poll::Ready(Err(error)) => return Poll::Ready(Turn::Failed(*stream, error)),
                     Poll::Ready(Ok(mut half)) => {
-                        half.set_priority(priority(*rank));
+                        half.set_priority(priority(medium, *rank));
                         self.open.entry(*stream).or_insert(Open {
                             half,
                             rank: *rank,
@@ -300,7 +303,7 @@ impl<S: MediaSink> Streams<S> {
                 && *rank != open.rank
             {
                 open.rank = *rank;
-                open.half.set_priority(priority(*rank));
+                open.half.set_priority(priority(self.medium, *rank));
             }
         }
     }
@@ -343,9 +346,10 @@ impl<S: MediaSink> Streams<S> {
     }
 }
 
-fn priority(rank: Rank) -> i32 {
-    match rank {
-        Rank::Newest => PRIORITY_NEWEST,
-        Rank::Older => PRIORITY_OLDER,
+fn priority(medium: Medium, rank: Rank) -> i32 {
+    match (medium, rank) {
+        (Medium::Sound, _) => PRIORITY_SOUND,
+        (Medium::Pictures, Rank::Newest) => PRIORITY_NEWEST,
+        (Medium::Pictures, Rank::Older) => PRIORITY_OLDER,
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::media::cache::{Newcomer, TrackCache};
 use crate::media::group::{Group, GroupState};
 use crate::media::lane::{Lane, Position};
-use crate::media::pull::{CursorCounts, Feed, Offer, Pull, Rank, StreamNumber};
+use crate::media::pull::{CursorCounts, Feed, Medium, Offer, Pull, Rank, StreamNumber};
 use crate::media::track::{Lacking, Over};
 use crate::time::{Deadline, Mono, Why, earliest};
 use crate::trust::id::PeerId;
@@ -121,7 +121,7 @@ impl Cursor {
     /// keyframe, and no newer group is there. Never while it catches up on what it was given when
     /// it was admitted.
     pub fn wants_keyframe(&self, cache: &TrackCache, now: Mono) -> bool {
-        if cache.over().is_some() {
+        if self.feed.medium == Medium::Sound || cache.over().is_some() {
             return false;
         }
         match &self.newest {

@@ -1,12 +1,19 @@
-//! May video be written now? How far ahead of the network one writes is decided here and nowhere
+//! May this be written now? How far ahead of the network one writes is decided here and nowhere
 //! else; counting is the transport's.
 //!
-//! Sound and words never ask. So the send window is never full, and they never wait.
+//! Pictures wait at 32 KiB unsent. Sound waits for pictures never, only for itself: at
+//! [`SOUND_UNSENT_BYTES_MAX`] the link does not even carry the sound, and more of it would only be
+//! late. Words never ask. So the send window is never full, and words and sound never wait for it.
 
 use std::time::Duration;
 
 use crate::limits::{ACK_SILENCE_MAX, UNSENT_BYTES_MAX};
+use crate::media::pull::Medium;
 use crate::time::Mono;
+
+/// Unsent bytes of all kinds at which sound waits: far above what pictures leave unsent, ten seconds
+/// of sound, and far below the send window.
+pub const SOUND_UNSENT_BYTES_MAX: usize = 128 * 1024;
 
 /// The longest that a writer waits before it asks again: a notice may have been lost between two
 /// looks, and 20 ms of a slow link are less than one piece.
@@ -41,20 +48,26 @@ pub enum May {
     Wait(Mono),
 }
 
-/// One connection's gate.
+/// The gate of one track on one connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gate {
+    medium: Medium,
     /// When nothing was in flight, last we looked: silence before that proves nothing.
     quiet_at: Option<Mono>,
 }
 
 impl Gate {
-    /// A gate that has seen nothing.
+    /// A gate for pictures that has seen nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether video may be written.
+    /// A gate for a track that carries this.
+    pub fn of(medium: Medium) -> Self {
+        Self { medium, ..Self::default() }
+    }
+
+    /// Whether it may be written.
     pub fn ask(&mut self, sending: Sending, now: Mono) -> May {
         if sending.in_flight == 0 {
             self.quiet_at = Some(now);
@@ -62,7 +75,11 @@ impl Gate {
         let since_quiet = self.quiet_at.map_or(Duration::MAX, |quiet| now.since(quiet));
         let silence = sending.last_ack_age.min(since_quiet);
         let stopped = sending.in_flight > 0 && silence >= ACK_SILENCE_MAX;
-        if sending.unsent() < UNSENT_BYTES_MAX as u64 && !stopped {
+        let (unsent_max, stopped) = match self.medium {
+            Medium::Pictures => (UNSENT_BYTES_MAX, stopped),
+            Medium::Sound => (SOUND_UNSENT_BYTES_MAX, false),
+        };
+        if sending.unsent() < unsent_max as u64 && !stopped {
             May::Write
         } else {
             May::Wait(now + GATE_NOTICE_MAX)
@@ -102,6 +119,14 @@ mod tests {
         assert_eq!(gate.ask(sending(0, 8192, 60_040), soon), May::Write);
         let later = NOW + Duration::from_millis(1000);
         assert!(matches!(gate.ask(sending(0, 8192, 61_000), later), May::Wait(_)));
+    }
+
+    #[test]
+    fn sound_goes_where_pictures_wait_and_waits_only_for_itself() {
+        let mut gate = Gate::of(Medium::Sound);
+        assert_eq!(gate.ask(sending(32 * 1024, 9000, 5_000), NOW), May::Write);
+        assert_eq!(gate.ask(sending(128 * 1024 - 1, 9000, 5_000), NOW), May::Write);
+        assert!(matches!(gate.ask(sending(128 * 1024, 9000, 10), NOW), May::Wait(_)));
     }
 
     #[test]

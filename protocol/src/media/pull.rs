@@ -22,6 +22,16 @@ pub enum Rank {
     Older,
 }
 
+/// What a track carries, as far as sending it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// Pictures: gated, and given up when they are late.
+    #[default]
+    Pictures,
+    /// Sound: before all pictures, and held up only by itself.
+    Sound,
+}
+
 /// One subscription, as the child asked for it.
 #[derive(Clone, Debug)]
 pub struct Feed {
@@ -29,6 +39,8 @@ pub struct Feed {
     pub subscription: SubscriptionId,
     /// The track.
     pub track: TrackKey,
+    /// What it carries.
+    pub medium: Medium,
     /// Who feeds us, nearest first, the publisher last; empty at the publisher.
     pub path: Vec<PeerId>,
     /// How late a picture may be before a newer group replaces it.

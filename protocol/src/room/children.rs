@@ -8,6 +8,7 @@ use super::input::ConnId;
 use super::output::{Output, Violation};
 use super::reasons::RefuseReason;
 use crate::limits::CHILDREN_MAX;
+use crate::media::pull::Medium;
 use crate::media::track::Lacking;
 use crate::time::Now;
 use crate::trust::id::{BroadcastId, PeerId, TrackKey};
@@ -56,7 +57,7 @@ impl Room {
             self.stop_feed(conn, sub, StreamCode::Cancelled);
         }
         match self.may_feed(conn, peer, asked.track, now) {
-            Ok(clock) => self.start_feed(conn, peer, asked, clock),
+            Ok(granted) => self.start_feed(conn, peer, asked, granted),
             Err(reason) => {
                 self.send(conn, &Refuse { sub: asked.sub, reason: reason.number() });
             }
@@ -70,7 +71,7 @@ impl Room {
         peer: PeerId,
         track: TrackKey,
         now: Now,
-    ) -> Result<ClockReport, RefuseReason> {
+    ) -> Result<(ClockReport, Medium), RefuseReason> {
         let pair = self.pairs.get(&peer).ok_or(RefuseReason::NotAllowed)?;
         if pair.grant.is_over(now.wall) {
             return Err(RefuseReason::Expired);
@@ -87,17 +88,23 @@ impl Room {
         if track.publisher != self.me {
             return Err(RefuseReason::NotForwarded);
         }
-        let view = self
+        let (view, medium) = self
             .publishing
-            .track_clock(track)
+            .track(track)
             .map_err(|over| if over { RefuseReason::Over } else { RefuseReason::Unknown })?;
         if self.children.0.len() >= CHILDREN_MAX {
             return Err(RefuseReason::Full);
         }
-        Ok(ClockReport { offset_us: view.offset_us, error_us: view.error_us })
+        Ok((ClockReport { offset_us: view.offset_us, error_us: view.error_us }, medium))
     }
 
-    fn start_feed(&mut self, conn: ConnId, peer: PeerId, asked: Subscribe, clock: ClockReport) {
+    fn start_feed(
+        &mut self,
+        conn: ConnId,
+        peer: PeerId,
+        asked: Subscribe,
+        (clock, medium): (ClockReport, Medium),
+    ) {
         let Subscribe { sub, track, lacking, latency_ms } = asked;
         let path = vec![self.me];
         self.send(conn, &Admit { sub, path: path.clone(), clock });
@@ -107,6 +114,7 @@ impl Room {
             conn,
             sub,
             track,
+            medium,
             lacking: lacking.map(|lacking| Lacking {
                 group: lacking.group,
                 seq: lacking.seq,

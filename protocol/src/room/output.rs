@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::input::ConnId;
 use super::reasons::{RefuseReason, UnwelcomeReason};
 use crate::address::Address;
+use crate::media::pull::Medium;
 use crate::media::track::Lacking;
 use crate::time::Wall;
 use crate::trust::id::{BroadcastId, PeerId, TrackKey};
@@ -86,6 +87,8 @@ pub enum Output {
         sub: SubscriptionId,
         /// What it writes.
         track: TrackKey,
+        /// What that carries.
+        medium: Medium,
         /// Where it begins; `None`: at the newest keyframe.
         lacking: Option<Lacking>,
         /// The child's latency budget.

@@ -8,10 +8,11 @@ use super::broadcasts::BROADCASTS_PER_MEMBER_MAX;
 use super::output::{Output, Refusal};
 use crate::media::clock::ClockView;
 use crate::media::keyframe::KeyframePolicy;
+use crate::media::pull::Medium;
 use crate::time::{Deadline, Mono, Now, earliest};
 use crate::trust::id::{BroadcastId, PeerId, TrackId, TrackKey};
 use crate::trust::ticket::Roles;
-use crate::wire::catalog::Catalog;
+use crate::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 use crate::wire::message::{Announce, Retract, Signed};
 use crate::wire::signed::{Announcement, Retraction};
 use rand_core::Rng;
@@ -55,15 +56,18 @@ impl Publishing {
         self.own.get(&broadcast).map(|own| own.clock)
     }
 
-    /// The clock of one of our tracks; else whether its broadcast is over.
-    pub(super) fn track_clock(&self, track: TrackKey) -> Result<ClockView, bool> {
+    /// The clock of one of our tracks, and what it carries; else whether its broadcast is over.
+    pub(super) fn track(&self, track: TrackKey) -> Result<(ClockView, Medium), bool> {
         let over = || self.ended.iter().any(|(ended, _)| *ended == track.broadcast);
         let own = self.own.get(&track.broadcast).ok_or_else(over)?;
-        own.catalog.track(track.track).map(|_| own.clock).ok_or(false)
+        own.catalog.track(track.track).map(|found| (own.clock, medium(found))).ok_or(false)
     }
 
+    /// A request for sound is none: every packet of it decodes alone.
     pub(super) fn want_keyframe(&mut self, track: TrackKey, child: PeerId, now: Mono) {
-        if let Some(own) = self.own.get_mut(&track.broadcast) {
+        if let Some(own) = self.own.get_mut(&track.broadcast)
+            && own.catalog.track(track.track).is_some_and(|found| medium(found) == Medium::Pictures)
+        {
             own.keyframes.entry(track.track).or_default().handle_request(child, now);
         }
     }
@@ -71,6 +75,13 @@ impl Publishing {
     pub(super) fn poll_timeout(&self) -> Option<Deadline> {
         let policies = self.own.values().flat_map(|own| own.keyframes.values());
         earliest(policies.map(KeyframePolicy::poll_timeout))
+    }
+}
+
+fn medium(track: &CatalogTrack) -> Medium {
+    match track.kind {
+        TrackKind::Video { .. } => Medium::Pictures,
+        TrackKind::Audio { .. } => Medium::Sound,
     }
 }
 

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use roommate_protocol::media::cache::TrackCache;
 use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::publish::TrackPublisher;
-use roommate_protocol::media::pull::{Feed, Pull, StreamNumber};
+use roommate_protocol::media::pull::{Feed, Medium, Pull, StreamNumber};
 use roommate_protocol::media::subscribe::StreamReader;
 use roommate_protocol::media::track::{AccessUnit, Append, Appended, Lacking};
 use roommate_protocol::time::Mono;
@@ -115,6 +115,7 @@ pub(crate) fn feed(lacking: Option<Lacking>) -> Feed {
         subscription: SubscriptionId(5),
         track: track(),
         path: vec![PeerId([4; 32])],
+        medium: Medium::Pictures,
         latency: Duration::from_millis(300),
         lacking,
     }

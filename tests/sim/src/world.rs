@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roommate_protocol::media::cache::CacheCounts;
-use roommate_protocol::media::pull::Feed as Subscription;
+use roommate_protocol::media::pull::{Feed as Subscription, Medium};
 use roommate_protocol::media::track::Lacking;
 use roommate_protocol::time::Mono;
 use roommate_protocol::wire::header::SubscriptionId;
@@ -302,6 +302,7 @@ impl World {
             subscription: SubscriptionId(u32::try_from(self.edges.len()).unwrap_or(0)),
             track: self.source.track(),
             path: Vec::new(),
+            medium: Medium::Pictures,
             latency: self.latency,
             lacking,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use roommate_protocol::media::publish::TrackPublisher;
-use roommate_protocol::media::pull::Feed;
+use roommate_protocol::media::pull::{Feed, Medium};
 use roommate_protocol::media::track::{AccessUnit, Append, Lacking};
 use roommate_protocol::room::ConnId;
 use roommate_protocol::time::{Mono, Wall};
@@ -46,7 +46,8 @@ pub(super) fn verifier() -> Verifier {
 
 pub(super) fn feed(lacking: Option<Lacking>) -> Feed {
     let latency = Duration::from_millis(300);
-    Feed { subscription: SUB, track: track(), path: Vec::new(), latency, lacking }
+    let medium = Medium::Pictures;
+    Feed { subscription: SUB, track: track(), medium, path: Vec::new(), latency, lacking }
 }
 
 /// Access units of a publisher, a tenth of them keyframes.

@@ -92,11 +92,11 @@ impl Town {
                 wire.ends[end].expected.remove(&sub);
                 wire.ends[end].readings.remove(&sub);
             }
-            Output::StartFeed { sub, track, lacking, latency, path, .. } => {
+            Output::StartFeed { sub, track, medium, lacking, latency, path, .. } => {
                 let base = wire.ends[end].begun * STREAMS_PER_FEED;
                 wire.ends[end].begun += 1;
                 let subscription =
-                    Subscription { subscription: sub, track, path, latency, lacking };
+                    Subscription { subscription: sub, track, medium, path, latency, lacking };
                 let feed = Feed::new(subscription, base);
                 wire.ends[end].feeds.insert(sub, (track, feed));
             }
