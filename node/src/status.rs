@@ -73,7 +73,7 @@ pub struct RoomStatus {
     pub title: Option<String>,
     /// Who is there, this node not among them.
     pub members: Vec<Member>,
-    /// What is on.
+    /// What is on, what was announced first to this node first.
     pub broadcasts: Vec<Broadcast>,
     /// Whom we feed.
     pub children: Vec<Child>,
