@@ -131,7 +131,7 @@ fn child(child: &Child) -> Value {
     let stats = child.stats.snapshot();
     json!({
         "peer": child.peer.to_string(),
-        "route": super::watching::route_word(child.route),
+        "route": super::watch_line::route_word(child.route),
         "rtt_ms": ms(Some(child.rtt.as_secs_f64() * 1000.0)),
         "sent": stats.sent,
         "skipped": stats.skipped,
