@@ -9,7 +9,7 @@ use mp4_atom::{Co64, Ctts, Stco, Stsc, Stss, Stsz, StszSamples, Stts, Tfdt, Tfhd
 use roommate_protocol::limits::ACCESS_UNIT_BYTES_MAX;
 
 use super::mp4_boxes::{child, children, leaf};
-use super::mp4_source::Mp4Error;
+use super::mp4_error::Mp4Error;
 use super::mp4_track::{Edit, Track};
 
 /// Pictures in one file: 36 hours at 60 a second, 256 MiB of index.

@@ -7,7 +7,7 @@ use mp4_atom::{Elst, Mdhd, Mvhd, Tkhd, Trex};
 use roommate_protocol::h264::avcc::Configuration;
 
 use super::mp4_boxes::{Kind, child, children, descend, leaf};
-use super::mp4_source::Mp4Error;
+use super::mp4_error::Mp4Error;
 
 /// Sample entries of one track. Edited files have two or three; each is a decoder configuration.
 const ENTRIES_MAX: usize = 64;
