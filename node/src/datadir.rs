@@ -35,7 +35,7 @@ pub enum DataDirError {
         /// What the system said.
         source: io::Error,
     },
-    /// A key file has another length than it must.
+    /// A file has another length than it must, or holds what nobody here wrote.
     #[error("the file {0} is damaged: move it away, and a new one is made")]
     Damaged(PathBuf),
     /// The platform names no home folder.

@@ -17,7 +17,7 @@ use crate::status::{RoomEvent, RoomStatus};
 use crate::track::{Publication, Subscription};
 use roommate_media::source::SourceControl;
 
-/// The driver has ended, by shutdown or by a fault that it logged.
+/// The driver has ended: by [`Node::shutdown`], because its last handle was dropped, or by a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the node has ended")]
 pub struct NodeEnded;
@@ -33,7 +33,8 @@ pub enum RoomError {
     Ended(#[from] NodeEnded),
 }
 
-/// A running node. Dropped, it ends abruptly; [`Node::shutdown`] is polite.
+/// A running node. It goes on until [`Node::shutdown`], or until this and every [`Room`] of it are
+/// dropped: then it says goodbye and ends in the same order, and nobody waits for it.
 pub struct Node {
     me: PeerId,
     listen: Vec<Multiaddr>,
@@ -42,7 +43,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the network and listens.
+    /// Starts the network and listens. Its tasks run on the tokio runtime that this is called on.
     ///
     /// # Errors
     /// [`StartError`]
@@ -67,7 +68,7 @@ impl Node {
         &self.listen
     }
 
-    /// Joins a room. Who is there is told by [`Room::status`].
+    /// Joins a room, or joins it anew. Who is there is told by [`Room::status`].
     ///
     /// # Errors
     /// [`NodeEnded`]
@@ -80,7 +81,8 @@ impl Node {
         Ok((handle, RoomEvents { events: joined.events }))
     }
 
-    /// Leaves every room, says goodbye, and ends: at most two seconds.
+    /// Leaves every room, says goodbye, and ends, within two seconds. Handles that are left can do
+    /// nothing more.
     pub async fn shutdown(mut self) {
         let _ = ask(&self.commands, |reply| Command::Shutdown { reply }).await;
         if let Some(driver) = self.driver.take() {
@@ -89,7 +91,8 @@ impl Node {
     }
 }
 
-/// A room that was joined. Cheap to clone; dropping it does not leave.
+/// A room that was joined. Cheap to clone; dropping it does not leave, unless it was the last handle
+/// of its node.
 #[derive(Clone)]
 pub struct Room {
     me: PeerId,
@@ -104,7 +107,7 @@ pub struct RoomEvents {
 }
 
 impl RoomEvents {
-    /// The next event; `None` when the node has ended.
+    /// The next event; `None` when the room was left, or the node has ended.
     pub async fn next(&mut self) -> Option<RoomEvent> {
         self.events.recv().await
     }
@@ -126,12 +129,13 @@ impl Room {
         self.status.borrow().clone()
     }
 
-    /// Told whenever the state changes, and once a second.
+    /// Told whenever something happens in the room, and four times a second besides: counts grow.
     pub fn watch(&self) -> watch::Receiver<RoomStatus> {
         self.status.clone()
     }
 
-    /// Announces a broadcast, whose clock is `view`; `encoder` is told when a keyframe is wanted.
+    /// Announces a broadcast, whose clock is `view`, and gives its tracks in the order of `catalog`.
+    /// `encoder` is told when a keyframe is wanted, and stopped when the broadcast or the room is over.
     ///
     /// # Errors
     /// [`RoomError`]
@@ -154,12 +158,14 @@ impl Room {
         let _ = self.commands.try_send(Command::NoteKeyframe { room: self.room, key });
     }
 
-    /// Ends a broadcast of ours.
+    /// Ends a broadcast of ours, and with it its tracks.
     pub async fn retract(&self, broadcast: BroadcastId) {
         let _ = self.commands.send(Command::Retract { room: self.room, broadcast }).await;
     }
 
-    /// Subscribes to a track; it is kept up over lost and new connections.
+    /// Subscribes to a track; it is kept up over lost and new connections until
+    /// [`Room::unsubscribe`], or until the broadcast or the room is over. `latency` is how late a
+    /// picture may be before a newer group replaces it; called again, it holds from the next parent on.
     ///
     /// # Errors
     /// [`RoomError`]
@@ -179,7 +185,8 @@ impl Room {
         let _ = self.commands.send(Command::Unsubscribe { room: self.room, key }).await;
     }
 
-    /// Asks the publisher of a track for a keyframe.
+    /// Says that nothing of a track can be shown before its next keyframe. Told to whoever feeds us;
+    /// to nobody where nobody does. How often that counts is the publisher's decision.
     pub async fn want_keyframe(&self, key: TrackKey) {
         let _ = self.commands.send(Command::WantKeyframe { room: self.room, key }).await;
     }

@@ -34,11 +34,11 @@ pub struct Child {
     pub track: TrackKey,
     /// How we reach them.
     pub route: Route,
-    /// The round trip of the connection.
+    /// The round trip of the connection; zero where it is not known.
     pub rtt: Duration,
     /// What was sent.
     pub stats: Arc<FeedStats>,
-    /// What the connection has written, sent and lost.
+    /// What the connection has written, sent and lost; `None` where it is gone.
     pub counters: Option<Arc<Counters>>,
 }
 
@@ -73,7 +73,7 @@ pub struct RoomStatus {
     pub title: Option<String>,
     /// Who is there, this node not among them.
     pub members: Vec<Member>,
-    /// What is on.
+    /// What is on, what was announced first to this node first.
     pub broadcasts: Vec<Broadcast>,
     /// Whom we feed.
     pub children: Vec<Child>,
@@ -84,11 +84,11 @@ pub struct RoomStatus {
     /// Tickets that were turned away, and members that broke a rule. Streams whose signature or hash
     /// was not right are counted by their track: [`crate::link::SharedTrack::reads`].
     pub refused: u64,
-    /// Who left last, and when we heard of it; the newest last.
+    /// Who left last, and when we heard of it: at most 32, the newest last.
     pub departed: Vec<(PeerId, Wall)>,
-    /// When the test hook blocked the driver.
+    /// When the test hook blocked the driver: from, to.
     pub driver_blocked: Vec<(Mono, Mono)>,
-    /// Bootstraps and whether each is connected.
+    /// Bootstraps of the node, of all its rooms, and whether each is connected.
     pub bootstraps: Vec<(String, bool)>,
     /// The room is over for this node.
     pub ended: Option<EndReason>,

@@ -180,7 +180,8 @@ pub struct PublishArgs {
 pub struct WatchArgs {
     /// The link of the room
     pub link: String,
-    /// Watch this publisher only: a peer id or any end of it (without it, --out takes the first)
+    /// Watch this publisher only: a peer id, any end of it or a name that means nobody else (without
+    /// it, --out takes whoever was announced first)
     #[arg(long, value_name = "PEER")]
     pub peer: Option<String>,
     /// Ask this member to feed us

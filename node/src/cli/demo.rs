@@ -1,6 +1,7 @@
 //! `roommate demo`: a bootstrap, a publisher and viewers on 127.0.0.1, as separate nodes with their
 //! own keys and sockets. Needs no network and no second terminal.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write, stderr};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -60,12 +61,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     let here: Multiaddr = [Protocol::Ip4(Ipv4Addr::LOCALHOST), Protocol::Udp(0), Protocol::QuicV1]
         .into_iter()
         .collect();
-    let common = Common {
-        ephemeral: true,
-        listen: vec![here.clone()],
-        name: args.common.name.clone(),
-        ..Common::default()
-    };
+    let common = Common { ephemeral: true, listen: vec![here.clone()], ..Common::default() };
     let bootstrap = roommate_bootstrap::run(roommate_bootstrap::Config {
         listen: vec![here],
         identity: Identity::Fresh,
@@ -74,10 +70,11 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     .await
     .map_err(Fail::new)?;
 
-    let publisher_desk = Desk::open(&Common { name: Some("publisher".into()), ..common.clone() })?;
+    let name = args.common.name.clone().unwrap_or_else(|| "publisher".into());
+    let publisher_common = Common { name: Some(name), ..common.clone() };
+    let publisher_desk = Desk::open(&publisher_common)?;
     let opened = source::open(args.source.as_deref(), args.repeats(), publisher_desk.clock)?;
     let invite = demo_room(publisher_desk.me, bootstrap.listen_addrs())?;
-    let publisher_common = Common { name: Some("publisher".into()), ..common.clone() };
     let (publisher_node, room, _events) = publisher_desk.join(&publisher_common, &invite).await?;
 
     let page = Page::serve(args.common.viewer, publisher_desk.clock, invite.expires()).await?;
@@ -262,7 +259,10 @@ async fn follow(
         let newest = status.borrow_and_update().clone();
         let seen = {
             let mut watching = watching.lock().await;
-            watching.follow(&newest).await;
+            // Only `--peer` can fail, and the demo has none.
+            if watching.follow(&newest).await.is_err() {
+                break;
+            }
             watching.seen()
         };
         if let Some(page) = &page {
@@ -290,25 +290,51 @@ async fn follow(
     }
 }
 
-/// Everything of the demo is on this machine and keeps nothing: what was typed to change that is said
-/// to have no effect; what the environment says is meant for other commands.
+/// Everything of the demo is on this machine and keeps nothing. The flags of every command are
+/// accepted all the same; those that were typed and can change nothing are named in one sentence.
+/// What the environment says is meant for other commands.
 fn check(args: &DemoArgs) -> Result<(), Fail> {
     super::session::check(&args.common)?;
-    let idle = ["--bootstrap", "--listen", "--data-dir", "--name"];
-    for typed in std::env::args().skip(1) {
-        if idle.iter().any(|flag| typed.split('=').next() == Some(flag)) {
-            say::note(&format!(
-                "demo uses 127.0.0.1, its own bootstrap, fresh keys and names of its own: {typed} \
-                 changes nothing"
-            ));
-        }
+    if let Some(sentence) = idle(std::env::args().skip(1)) {
+        say::note(&sentence);
     }
     Ok(())
+}
+
+fn idle(typed: impl Iterator<Item = String>) -> Option<String> {
+    let flags = ["--bootstrap", "--listen", "--data-dir"];
+    let of = |typed: &String| {
+        flags.iter().position(|flag| typed.split('=').next() == Some(flag)).map(|at| flags[at])
+    };
+    let found: BTreeSet<_> = typed.filter_map(|typed| of(&typed)).collect();
+    let found: Vec<_> = found.into_iter().collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "demo has its own bootstrap, addresses on 127.0.0.1 and keys that nobody keeps: {} \
+             changes nothing here",
+            found.join(", ")
+        )
+    })
 }
 
 impl DemoArgs {
     /// A file is shown again and again: a demo has no last picture.
     fn repeats(&self) -> bool {
         self.source.as_deref().is_some_and(|source| source.starts_with("file:"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_in_vain_is_named_once_and_nothing_else_is() {
+        let said = |line: &str| idle(line.split(' ').map(str::to_owned));
+        assert_eq!(said("demo --viewers 2 --name Anna --ephemeral --no-mdns --json"), None);
+        let line = "demo --listen /ip4/127.0.0.1/udp/0/quic-v1 --listen=x --data-dir=/tmp/x";
+        let sentence = said(line).unwrap();
+        assert_eq!(sentence.matches("--listen").count(), 1, "{sentence}");
+        assert!(sentence.contains("--data-dir") && !sentence.contains("--bootstrap"), "{sentence}");
     }
 }

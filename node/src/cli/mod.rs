@@ -8,7 +8,9 @@ mod fail;
 mod outage;
 mod outlets;
 mod page;
+mod peer;
 mod people;
+mod played;
 mod publish;
 mod publishing;
 mod room;
@@ -18,6 +20,7 @@ mod source;
 mod time;
 mod totals;
 mod watch;
+mod watch_line;
 mod watching;
 
 use std::io::{IsTerminal, stderr};

@@ -19,7 +19,7 @@ pub(super) struct Outlets {
     recorder: Option<Recorder>,
     /// Tells that the recording has failed.
     failed: watch::Receiver<Option<String>>,
-    /// Whose broadcasts are recorded: the first one's that is watched.
+    /// Whose broadcasts are recorded: theirs who are watched first.
     chosen: Option<PeerId>,
     page: Option<PageFeed>,
 }

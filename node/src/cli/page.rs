@@ -10,8 +10,8 @@ use roommate_protocol::wire::catalog::TrackKind;
 use tokio::sync::mpsc;
 
 use super::fail::Fail;
+use super::played::Seen;
 use super::say;
-use super::watching::Seen;
 use crate::node::Room;
 use crate::play::player::Sink;
 use crate::status::RoomStatus;

@@ -192,7 +192,7 @@ async fn wait_for_children(children: &[Child]) {
 fn row(child: &Child) -> Map<String, Value> {
     let fields = [
         ("peer", child.peer.to_string().into()),
-        ("route", super::watching::route_word(child.route).into()),
+        ("route", super::watch_line::route_word(child.route).into()),
         ("rtt_ms", ms(Some(child.rtt.as_secs_f64() * 1000.0))),
         ("lost_bytes", child.counters.as_ref().map_or(0, |counters| counters.lost_bytes()).into()),
         ("sound", Value::Null),

@@ -13,6 +13,7 @@ use super::fail::Fail;
 use super::outage::Outages;
 use super::outlets::Outlets;
 use super::page::Page;
+use super::peer::Wanted;
 use super::say;
 use super::session::Desk;
 use super::watching::{Watching, WatchingConfig};
@@ -30,6 +31,7 @@ const OUT_WAIT: Duration = Duration::from_secs(10);
 pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let report = Report::new("watch", args.json);
     refuse_later(&args)?;
+    let wanted = args.peer.as_deref().map(Wanted::new).transpose()?;
     let mut countdown = Countdown::new(args.seconds)?;
     let desk = Desk::open(&args.common)?;
     let start = desk.clock.mono();
@@ -49,7 +51,7 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let config = WatchingConfig {
         clock: desk.clock,
         latency: Duration::from_millis(args.latency.into()),
-        peer: args.peer.clone(),
+        peer: wanted,
         start,
         trace: args.trace.clone(),
         sinks: Box::new(outlets),
@@ -114,7 +116,7 @@ impl Watch {
         tokio::pin!(end);
         loop {
             let newest = status.borrow_and_update().clone();
-            self.watching.follow(&newest).await;
+            self.watching.follow(&newest).await?;
             if idle.look(self.watching.is_playing()) {
                 say::note(&self.watching.sentence());
             }

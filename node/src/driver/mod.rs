@@ -8,6 +8,7 @@ mod bootstraps;
 mod closing;
 mod command;
 mod feeds;
+mod order;
 mod perform;
 mod room;
 mod swarm;

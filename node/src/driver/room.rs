@@ -12,6 +12,7 @@ use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::trust::id::{PeerId, RoomPk, TrackKey};
 use tokio::sync::{mpsc, watch};
 
+use super::order::Order;
 use crate::link::SharedTrack;
 use crate::net::outgoing::Outgoing;
 use crate::status::{RoomEvent, RoomStatus, SharedClock};
@@ -56,6 +57,8 @@ pub(super) struct RoomEntry {
     pub(super) since: BTreeMap<PeerId, Wall>,
     /// Who left last; at most [`DEPARTED_MAX`].
     pub(super) departed: VecDeque<(PeerId, Wall)>,
+    /// In which order broadcasts were announced.
+    pub(super) order: Order,
     pub(super) status: watch::Sender<RoomStatus>,
     events: mpsc::Sender<RoomEvent>,
     missed: u64,
@@ -80,6 +83,7 @@ impl RoomEntry {
             ended: None,
             since: BTreeMap::new(),
             departed: VecDeque::new(),
+            order: Order::default(),
             status: watch::Sender::new(RoomStatus::default()),
             events,
             missed: 0,
@@ -98,8 +102,9 @@ impl RoomEntry {
         }
     }
 
-    /// Notes who came and who went.
+    /// Notes who came and who went, and which broadcast was announced.
     pub(super) fn note(&mut self, event: &Event, now: Now) {
+        self.order.note(event);
         match event {
             Event::PeerJoined { peer, .. } => {
                 self.since.insert(*peer, now.wall);

@@ -27,7 +27,10 @@ impl Driver {
     /// Tells the newest state of a room.
     pub(super) fn tell_status(&mut self, room: RoomPk) {
         self.refresh_clocks(room);
-        let Some(entry) = self.rooms.get(&room) else { return };
+        let children = self.children(room);
+        let Some(entry) = self.rooms.get_mut(&room) else { return };
+        let mut broadcasts = entry.machine.broadcasts();
+        entry.order.sort(&mut broadcasts);
         let members = entry
             .machine
             .members()
@@ -56,8 +59,8 @@ impl Driver {
         let status = RoomStatus {
             title: entry.machine.title().map(str::to_owned),
             members,
-            broadcasts: entry.machine.broadcasts(),
-            children: self.children(room),
+            broadcasts,
+            children,
             fed,
             keyframes_requested: entry.keyframes_requested,
             refused: entry.refused,

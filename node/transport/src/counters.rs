@@ -54,8 +54,9 @@ impl Counters {
     /// Tells that `bytes` are about to be written to a stream of this connection.
     ///
     /// Whoever writes to a stream from [`Native::open_uni`](crate::Native::open_uni) calls this
-    /// before the write, and [`take_back`](Self::take_back) for what the write did not take;
-    /// substreams do both by themselves.
+    /// before the write, and [`take_back`](Self::take_back) for what the write did not take. A
+    /// substream tells it by itself, after the write and of what was taken: what leaves in between is
+    /// counted as sent when the connection runs dry.
     pub fn add_written(&self, bytes: u64) {
         self.written.fetch_add(bytes, SeqCst);
     }
@@ -80,7 +81,8 @@ impl Counters {
         self.sent.load(SeqCst).min(self.written())
     }
 
-    /// Bytes sent and neither acknowledged nor given up, packet headers included.
+    /// Bytes sent and neither acknowledged nor given up; packet headers are included as of the last
+    /// acknowledgement, and not in what was sent since.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Relaxed)
     }

@@ -10,7 +10,7 @@ use e2e::process::Ended;
 use e2e::stage::Stage;
 use rustix::process::Signal;
 
-use crate::room::{END, Room, end, playing};
+use crate::room::{END, Room, end, peer, playing};
 
 /// Checks the exit code and that standard error is one sentence with these words.
 #[track_caller]
@@ -193,6 +193,21 @@ fn nobody_publishing_and_a_publisher_that_left_are_said() {
     end(publisher);
     viewer.says("left", Duration::from_secs(5));
     end(viewer);
+}
+
+#[test]
+fn a_publisher_is_picked_by_name_and_nobody_by_nothing() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let publishers = ["one", "two"].map(|name| room.publisher(name, TEST_PICTURE).ready());
+    for publisher in &publishers {
+        let viewer = format!("viewer-of-{}", publisher.name());
+        let viewer = room.viewer(&viewer).args(["--peer", publisher.name()]).ready();
+        assert_eq!(playing(&viewer).text("publisher"), peer(publisher));
+        end(viewer);
+    }
+    refused(watch(&stage, &room.link).args(["--peer", ""]), 2, &["--peer"]);
+    publishers.into_iter().for_each(|publisher| drop(end(publisher)));
 }
 
 #[test]
