@@ -50,7 +50,23 @@ impl Outlets {
 }
 
 impl Sinks for Outlets {
-    fn of(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>> {
+    fn of(&mut self, broadcast: &Broadcast, tracks: &[&CatalogTrack]) -> Vec<Vec<Box<dyn Sink>>> {
+        tracks.iter().map(|track| self.sinks(broadcast, track)).collect()
+    }
+
+    fn ended(&mut self, _publisher: PeerId, broadcast: BroadcastId) {
+        if let Some(page) = &self.page {
+            page.close(broadcast);
+        }
+    }
+
+    fn take_recorder(&mut self) -> Option<Recorder> {
+        self.recorder.take()
+    }
+}
+
+impl Outlets {
+    fn sinks(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if let TrackKind::Video { fps, .. } = track.kind
             && self.recorder.is_some()
@@ -62,19 +78,11 @@ impl Sinks for Outlets {
                 Err(error) => recorder.fail(error.to_string()),
             }
         }
-        if let Some(page) = &self.page {
+        if let Some(page) = &self.page
+            && matches!(track.kind, TrackKind::Video { .. })
+        {
             sinks.extend(page.sink(broadcast.id, track.timescale));
         }
         sinks
-    }
-
-    fn ended(&mut self, _publisher: PeerId, broadcast: BroadcastId) {
-        if let Some(page) = &self.page {
-            page.close(broadcast);
-        }
-    }
-
-    fn take_recorder(&mut self) -> Option<Recorder> {
-        self.recorder.take()
     }
 }

@@ -1,6 +1,8 @@
 //! One broadcast being played: which of its tracks, by whom it is fed, and what came of it so far.
 //!
-//! Plays the pictures alone, the first track of them that is no rendition of another.
+//! Plays the first track of pictures and the first of sound that are no renditions of others. The
+//! pictures count: what is told of a broadcast is told of them, and of the sound beside them; only
+//! where there are none, the sound stands for the broadcast.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use roommate_protocol::time::Mono;
 use roommate_protocol::trust::id::{BroadcastId, PeerId, TrackKey};
 use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 
-use super::totals::Facts;
+use super::totals::{Facts, SoundFacts};
 use super::watch_line::{kbps, route};
 use crate::link::SharedTrack;
 use crate::node::{Room, RoomError};
@@ -47,12 +49,8 @@ pub(super) struct Playing {
 pub(super) struct Played {
     pub(super) publisher: PeerId,
     pub(super) broadcast: BroadcastId,
-    key: TrackKey,
-    player: Player,
-    clock: Arc<SharedClock>,
-    track: Arc<SharedTrack>,
-    /// What the catalog says of it.
-    described: CatalogTrack,
+    /// One or two; the first one stands for the broadcast.
+    tracks: Vec<PlayedTrack>,
     /// Bytes at the last line, and when that was.
     told: (u64, Mono),
     kbps: Option<f64>,
@@ -60,50 +58,58 @@ pub(super) struct Played {
     fed: Option<Fed>,
 }
 
-/// The track of a broadcast that is played, if it has one.
-pub(super) fn pictures(broadcast: &Broadcast) -> Option<&CatalogTrack> {
-    broadcast
-        .catalog
-        .tracks
-        .iter()
-        .find(|track| matches!(track.kind, TrackKind::Video { .. }) && track.rendition_of.is_none())
+struct PlayedTrack {
+    key: TrackKey,
+    player: Player,
+    clock: Arc<SharedClock>,
+    track: Arc<SharedTrack>,
+    /// What the catalog says of it.
+    described: CatalogTrack,
+}
+
+/// The tracks of a broadcast that are played: pictures first.
+pub(super) fn chosen(broadcast: &Broadcast) -> Vec<&CatalogTrack> {
+    let first = |is: fn(&TrackKind) -> bool| {
+        let mut tracks = broadcast.catalog.tracks.iter();
+        tracks.find(|track| is(&track.kind) && track.rendition_of.is_none())
+    };
+    let pictures = first(|kind| matches!(kind, TrackKind::Video { .. }));
+    let sound = first(is_sound);
+    pictures.into_iter().chain(sound).collect()
+}
+
+fn is_sound(kind: &TrackKind) -> bool {
+    matches!(kind, TrackKind::Audio { .. })
 }
 
 impl Played {
-    /// Subscribes to `track` of the broadcast, and plays it into `sinks`.
+    /// Subscribes to `tracks` of the broadcast, at least one, and plays each into its `sinks`.
     ///
     /// # Errors
     /// [`RoomError`] if the room refuses.
     pub(super) async fn start(
         room: &Room,
         broadcast: &Broadcast,
-        track: &CatalogTrack,
-        how: Playing,
-        sinks: impl FnOnce() -> Vec<Box<dyn Sink>>,
+        tracks: &[&CatalogTrack],
+        how: &Playing,
+        sinks: Vec<Vec<Box<dyn Sink>>>,
     ) -> Result<Self, RoomError> {
-        let key =
-            TrackKey { publisher: broadcast.publisher, broadcast: broadcast.id, track: track.id };
-        let subscription = room.subscribe(key, how.latency).await?;
-        let (clock, shared) = (subscription.clock.clone(), subscription.track.clone());
-        let player = Player::start(PlayerConfig {
-            subscription,
-            latency: how.latency,
-            clock: how.clock,
-            trace: how.trace,
-            sinks: sinks(),
-        });
+        let mut played = Vec::new();
+        for (track, sinks) in tracks.iter().zip(sinks) {
+            played.push(PlayedTrack::start(room, broadcast, track, how, sinks).await?);
+        }
         Ok(Self {
             publisher: broadcast.publisher,
             broadcast: broadcast.id,
-            key,
-            player,
-            clock,
-            track: shared,
-            described: track.clone(),
+            tracks: played,
             told: (0, how.clock.mono()),
             kbps: None,
             fed: None,
         })
+    }
+
+    fn lead(&self) -> &PlayedTrack {
+        &self.tracks[0]
     }
 
     /// Notes who feeds it now, if anybody does.
@@ -115,7 +121,7 @@ impl Played {
 
     /// Who feeds it as the status has it.
     pub(super) fn fed_now<'a>(&self, status: &'a RoomStatus) -> Option<&'a Fed> {
-        status.fed.iter().find(|fed| fed.track == self.key)
+        status.fed.iter().find(|fed| fed.track == self.lead().key)
     }
 
     /// Who feeds it, or did last.
@@ -125,22 +131,26 @@ impl Played {
 
     /// Its publisher's clock as known here.
     pub(super) fn clock(&self) -> &SharedClock {
-        &self.clock
+        &self.lead().clock
     }
 
     /// Whether nothing more will come of it.
     pub(super) fn is_over(&self) -> bool {
-        self.player.is_over()
+        self.tracks.iter().all(|track| track.player.is_over())
     }
 
     /// Takes what is there, and ends.
     pub(super) async fn stop(&mut self) {
-        self.player.stop().await;
+        for track in &mut self.tracks {
+            track.player.stop().await;
+        }
     }
 
-    /// Ends the subscription.
+    /// Ends the subscriptions.
     pub(super) async fn unsubscribe(&self, room: &Room) {
-        room.unsubscribe(self.key).await;
+        for track in &self.tracks {
+            room.unsubscribe(track.key).await;
+        }
     }
 
     /// The bit rate since the last call.
@@ -162,7 +172,7 @@ impl Played {
         Seen {
             publisher: self.publisher,
             broadcast: self.broadcast,
-            track: self.described.clone(),
+            track: self.lead().described.clone(),
             route: route(Some(self.publisher), fed),
             depth: fed.map_or(0, |fed| fed.path.len() as u32),
             latency: facts.latency,
@@ -175,9 +185,17 @@ impl Played {
 
     /// What it came to so far; times are counted from `start`.
     pub(super) fn facts(&self, start: Mono) -> Facts {
-        let stats = self.player.stats();
+        let lead = self.lead();
         let since = |at: Option<Mono>| at.map(|at| at.since(start).as_secs_f64() * 1000.0);
-        let reads = self.track.reads();
+        let (mut verified, mut refused) = (0, 0);
+        for track in &self.tracks {
+            let reads = track.track.reads();
+            verified += reads.verified;
+            refused += reads.refused;
+        }
+        let sound = self.tracks.iter().find(|track| is_sound(&track.described.kind));
+        let sound = sound.map(PlayedTrack::sound);
+        let stats = lead.player.stats();
         Facts {
             publisher: Some(self.publisher),
             fed: self.fed.clone(),
@@ -188,13 +206,48 @@ impl Played {
             stalled_ms: stats.stalled.as_secs_f64() * 1000.0,
             bytes: stats.bytes,
             first_at: stats.first_picture,
-            subscribed_ms: since(self.clock.subscribed_at()),
+            subscribed_ms: since(lead.clock.subscribed_at()),
             first_picture_ms: since(stats.first_picture),
             live_ms: since(stats.live),
             latency: stats.latency_ms.at_each([50.0, 99.0, 100.0]),
             clock_error_ms: stats.clock.map(|view| view.error_us as f64 / 1000.0),
-            verified: reads.verified,
-            refused: reads.refused,
+            sound,
+            verified,
+            refused,
+        }
+    }
+}
+
+impl PlayedTrack {
+    async fn start(
+        room: &Room,
+        broadcast: &Broadcast,
+        track: &CatalogTrack,
+        how: &Playing,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<Self, RoomError> {
+        let key =
+            TrackKey { publisher: broadcast.publisher, broadcast: broadcast.id, track: track.id };
+        let subscription = room.subscribe(key, how.latency).await?;
+        let (clock, shared) = (subscription.clock.clone(), subscription.track.clone());
+        let player = Player::start(PlayerConfig {
+            subscription,
+            latency: how.latency,
+            clock: how.clock,
+            trace: how.trace.clone(),
+            sinks,
+        });
+        Ok(Self { key, player, clock, track: shared, described: track.clone() })
+    }
+
+    fn sound(&self) -> SoundFacts {
+        let stats = self.player.stats();
+        SoundFacts {
+            received: stats.received,
+            gaps: stats.gaps,
+            stalls: stats.stalls,
+            bytes: stats.bytes,
+            latency: stats.latency_ms.at_each([50.0, 99.0, 100.0]),
         }
     }
 }

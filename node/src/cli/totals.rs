@@ -6,6 +6,17 @@ use roommate_protocol::trust::id::PeerId;
 
 use crate::status::Fed;
 
+/// What the sound of one broadcast came to, or of several together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SoundFacts {
+    pub(super) received: u64,
+    pub(super) gaps: u64,
+    pub(super) stalls: u64,
+    pub(super) bytes: u64,
+    /// p50, p99, max
+    pub(super) latency: [Option<f64>; 3],
+}
+
 /// What one broadcast came to, or several together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
@@ -24,6 +35,8 @@ pub(super) struct Facts {
     /// p50, p99, max
     pub(super) latency: [Option<f64>; 3],
     pub(super) clock_error_ms: Option<f64>,
+    /// `None` where there is no sound.
+    pub(super) sound: Option<SoundFacts>,
     pub(super) verified: u64,
     pub(super) refused: u64,
 }
@@ -58,11 +71,23 @@ impl Totals {
         ] {
             *sum = [*sum, one].into_iter().flatten().min_by(f64::total_cmp);
         }
-        for (sum, one) in sum.latency.iter_mut().zip(facts.latency) {
-            *sum = [*sum, one].into_iter().flatten().max_by(f64::total_cmp);
+        worst(&mut sum.latency, facts.latency);
+        if let Some(sound) = &facts.sound {
+            let sum = sum.sound.get_or_insert_default();
+            sum.received += sound.received;
+            sum.gaps += sound.gaps;
+            sum.stalls += sound.stalls;
+            sum.bytes += sound.bytes;
+            worst(&mut sum.latency, sound.latency);
         }
         sum.clock_error_ms =
             [sum.clock_error_ms, facts.clock_error_ms].into_iter().flatten().max_by(f64::total_cmp);
+    }
+}
+
+fn worst(sum: &mut [Option<f64>; 3], one: [Option<f64>; 3]) {
+    for (sum, one) in sum.iter_mut().zip(one) {
+        *sum = [*sum, one].into_iter().flatten().max_by(f64::total_cmp);
     }
 }
 
@@ -75,6 +100,7 @@ mod tests {
         let one = Facts {
             received: 10,
             gaps: 1,
+            sound: Some(SoundFacts { received: 7, ..SoundFacts::default() }),
             latency: [Some(5.0), Some(9.0), None],
             first_picture_ms: Some(80.0),
             ..Facts::default()
@@ -91,5 +117,6 @@ mod tests {
         assert_eq!((totals.facts.received, totals.facts.gaps), (15, 1));
         assert_eq!(totals.facts.latency, [Some(6.0), Some(9.0), Some(20.0)]);
         assert_eq!(totals.facts.first_picture_ms, Some(70.0));
+        assert_eq!(totals.facts.sound.unwrap().received, 7, "the other one is silent");
     }
 }

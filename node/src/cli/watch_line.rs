@@ -7,7 +7,7 @@ use roommate_protocol::room::Route;
 use roommate_protocol::trust::id::PeerId;
 use serde_json::{Map, Value, json};
 
-use super::totals::Facts;
+use super::totals::{Facts, SoundFacts};
 use crate::report::ms;
 use crate::status::Fed;
 
@@ -36,12 +36,24 @@ pub(super) fn line(
         "live_ms": ms(facts.live_ms),
         "latency_ms": {"p50": p50, "p99": p99, "max": max},
         "clock_error_ms": ms(facts.clock_error_ms),
+        "sound": facts.sound.as_ref().map(sound),
         "verified": facts.verified,
         "refused": facts.refused,
     }) else {
         unreachable!("an object was written")
     };
     fields
+}
+
+fn sound(facts: &SoundFacts) -> Value {
+    let [p50, p99, max] = facts.latency.map(ms);
+    json!({
+        "received": facts.received,
+        "gaps": facts.gaps,
+        "stalls": facts.stalls,
+        "bytes": facts.bytes,
+        "latency_ms": {"p50": p50, "p99": p99, "max": max},
+    })
 }
 
 /// Kilobits a second; 0 over no time.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::fail::Fail;
 use super::peer::Wanted;
 use super::people;
-use super::played::{Played, Playing, Seen, pictures};
+use super::played::{Played, Playing, Seen, chosen};
 use super::totals::{Facts, Totals};
 use super::watch_line::{kbps, line, route};
 use crate::node::{Room, RoomError};
@@ -25,8 +25,8 @@ use roommate_clock::Clock;
 
 /// Makes the sinks of a broadcast that is about to be played.
 pub(super) trait Sinks: Send {
-    /// The sinks of this track.
-    fn of(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>>;
+    /// The sinks of each of these tracks, in their order.
+    fn of(&mut self, broadcast: &Broadcast, tracks: &[&CatalogTrack]) -> Vec<Vec<Box<dyn Sink>>>;
     /// Nothing more will come of it.
     fn ended(&mut self, publisher: PeerId, broadcast: BroadcastId);
     /// The recording, to finish it when every player has ended.
@@ -113,18 +113,19 @@ impl Watching {
     }
 
     async fn play(&mut self, broadcast: &Broadcast) -> Result<(), RoomError> {
-        let Some(track) = pictures(broadcast) else {
-            tracing::info!(publisher = %broadcast.publisher, "a broadcast without pictures");
+        let tracks = chosen(broadcast);
+        if tracks.is_empty() {
+            tracing::info!(publisher = %broadcast.publisher, "a broadcast of nothing we know");
             self.done.push(broadcast.id);
             return Ok(());
-        };
+        }
         let how = Playing {
             clock: self.config.clock,
             latency: self.config.latency,
             trace: self.trace.clone(),
         };
-        let sinks = || self.config.sinks.of(broadcast, track);
-        let row = Played::start(&self.room, broadcast, track, how, sinks).await?;
+        let sinks = self.config.sinks.of(broadcast, &tracks);
+        let row = Played::start(&self.room, broadcast, &tracks, &how, sinks).await?;
         self.rows.push(row);
         Ok(())
     }
