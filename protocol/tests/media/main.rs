@@ -6,6 +6,7 @@ mod cursor;
 mod golden;
 mod record;
 mod reorder;
+mod sound;
 mod stream;
 mod whole;
 mod world;
