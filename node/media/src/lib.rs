@@ -3,6 +3,7 @@
 //! A source runs on a thread of its own and hands over whole access units; nothing in here knows of
 //! rooms, connections or the swarm.
 
+pub mod beep_source;
 pub mod decode;
 pub mod encode;
 mod font;
@@ -13,6 +14,7 @@ pub mod mp4_source;
 mod mp4_track;
 mod mp4_write;
 pub mod openh264_raw;
+mod pace;
 pub mod pattern;
 pub mod picture;
 mod scene;

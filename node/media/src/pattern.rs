@@ -1,5 +1,7 @@
 //! The moving test picture: a landscape, the stamp on top, number and time of day in digits, and a
-//! dot that goes around once in two seconds, so that an eye sees a stutter.
+//! dot that goes around once in two seconds, so that an eye sees a stutter. At every whole second from
+//! the first one on a field at the right flashes for [`FLASH`], when the beep of the same source
+//! begins ([`super::beep_source`]); [`flash_lit`] reads it off a decoded picture.
 //!
 //! Drawn in I420 directly. What a picture shows depends on its moment alone.
 
@@ -11,6 +13,9 @@ use super::font;
 use super::picture::{Colour, Picture};
 use super::scene::Scene;
 use super::stamp::{Stamp, strip_height, write_stamp};
+
+/// How long the field flashes: three pictures of 30 a second.
+pub const FLASH: Duration = Duration::from_millis(100);
 
 /// What makes one test picture differ from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,7 @@ impl Pattern {
         self.scene.draw(&mut self.picture, moment.number, seconds);
         self.panel(moment);
         self.dot(seconds);
+        self.flash(moment.elapsed);
         let stamp = Stamp::new(moment.number, moment.captured.as_micros());
         let width = self.picture.width();
         write_stamp(self.picture.luma_mut(), width, stamp);
@@ -72,6 +78,16 @@ impl Pattern {
         font::draw(picture, &time, (left, top), scale, Colour::rgb(200, 206, 226));
     }
 
+    /// White at whole seconds, else dark: no encoder leaves room for doubt between the two.
+    fn flash(&mut self, elapsed: Duration) {
+        let (width, height) = (self.picture.width(), self.picture.height());
+        let lit = elapsed.as_secs() > 0 && elapsed - Duration::from_secs(elapsed.as_secs()) < FLASH;
+        let colour = if lit { Colour::rgb(255, 255, 255) } else { Colour::rgb(14, 16, 34) };
+        if let Some((corner, size)) = flash_field(width, height) {
+            self.picture.rect(corner, size, colour);
+        }
+    }
+
     /// A dot on a scale of eight marks, once across in two seconds.
     fn dot(&mut self, seconds: f64) {
         let picture = &mut self.picture;
@@ -88,6 +104,32 @@ impl Pattern {
         picture.disc(centre, height as f64 / 45.0, Colour::rgb(255, 255, 255));
         picture.disc(centre, height as f64 / 70.0, Colour::rgb(236, 96, 84));
     }
+}
+
+/// Corner and size of the field that flashes: right of the panel, clear of strip and dot.
+fn flash_field(width: usize, height: usize) -> Option<((usize, usize), (usize, usize))> {
+    let top = strip_height(width) + height / 24;
+    let tall = (height * 2 / 3).checked_sub(top)?.min(height / 4);
+    let size = (width / 4, tall);
+    let left = width.checked_sub(width / 32 + size.0)?;
+    (size.0 > 3 && size.1 > 3).then_some(((left, top), size))
+}
+
+/// Whether the test picture whose luma this is flashes: `width` bytes a row, `height` rows. The middle
+/// half of its field decides. False where there is no such field.
+pub fn flash_lit(luma: &[u8], width: usize, height: usize) -> bool {
+    let Some((corner, size)) = flash_field(width, height) else { return false };
+    if luma.len() < width * height {
+        return false;
+    }
+    let (left, broad) = (corner.0 + size.0 / 4, size.0 / 2);
+    let rows = corner.1 + size.1 / 4..corner.1 + size.1 * 3 / 4;
+    let row_sum = |row: usize| {
+        let start = row * width + left;
+        luma[start..start + broad].iter().map(|&value| usize::from(value)).sum::<usize>()
+    };
+    let count = rows.len() * broad;
+    rows.map(row_sum).sum::<usize>() > count * 128
 }
 
 fn time_of_day(wall: Wall) -> String {
@@ -137,6 +179,29 @@ mod tests {
         one.draw(moment(3));
         let again = one.draw(moment(77)).luma().to_vec();
         assert_eq!(two.draw(moment(77)).luma(), again);
+    }
+
+    #[test]
+    fn it_flashes_at_whole_seconds_but_the_first() {
+        for (width, height) in [(160, 90), (162, 1080), (320, 180), (1280, 720), (1920, 90)] {
+            let mut pattern = Pattern::new(width, height);
+            for (millis, lit) in [
+                (0, false),
+                (99, false),
+                (999, false),
+                (1_000, true),
+                (1_099, true),
+                (1_100, false),
+                (7_000, true),
+                (7_999, false),
+            ] {
+                let elapsed = Duration::from_millis(millis);
+                let picture = pattern.draw(Moment { elapsed, ..moment(30) });
+                assert_eq!(flash_lit(picture.luma(), width, height), lit, "{width} at {millis}");
+            }
+        }
+        assert!(!flash_lit(&[], 1280, 720));
+        assert!(!flash_lit(&[255; 16], 4, 4));
     }
 
     #[test]

@@ -121,6 +121,14 @@ pub enum SourceError {
         /// What it said.
         why: String,
     },
+    /// The sound encoder refused to start or gave up.
+    #[error("the Opus encoder failed while {doing}: {why}; try 'nosound' in the test source")]
+    Sound {
+        /// What it was asked to do.
+        doing: &'static str,
+        /// What it said.
+        why: String,
+    },
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

@@ -25,7 +25,7 @@ pub const GOP_MS: RangeInclusive<u32> = 500..=60_000;
 /// Where pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSpec {
-    /// `test[:WxH[@FPS]][,KBITS][,gop=SECONDS]`: the moving test picture.
+    /// `test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound]`: the moving test picture and its beep.
     Test(TestSpec),
     /// `file:PATH`: a file passed through as it is.
     File(PathBuf),
@@ -45,11 +45,14 @@ pub struct TestSpec {
     pub kbits: u32,
     /// The longest time between two keyframes, within [`GOP_MS`].
     pub gop: Duration,
+    /// Whether it beeps when it flashes; `,nosound` switches that off.
+    pub sound: bool,
 }
 
 impl Default for TestSpec {
     fn default() -> Self {
-        Self { width: 1280, height: 720, fps: 30, kbits: 2_500, gop: Duration::from_secs(2) }
+        let gop = Duration::from_secs(2);
+        Self { width: 1280, height: 720, fps: 30, kbits: 2_500, gop, sound: true }
     }
 }
 
@@ -66,7 +69,9 @@ pub enum SourceSpecError {
     #[error("--source {0} comes with a later version; use test or file:PATH")]
     NotYet(String),
     /// No such kind of source.
-    #[error("there is no source '{0}'; use test[:WxH[@FPS]][,KBITS][,gop=SECONDS] or file:PATH")]
+    #[error(
+        "there is no source '{0}'; use test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound] or file:PATH"
+    )]
     Unknown(String),
     /// `file:` without a path.
     #[error("file: needs a path, as in file:clip.mp4")]
@@ -107,8 +112,9 @@ impl fmt::Display for SourceSpec {
 
 impl fmt::Display for TestSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { width, height, fps, kbits, gop } = self;
-        write!(f, "test:{width}x{height}@{fps},{kbits},gop={}", gop.as_secs_f64())
+        let Self { width, height, fps, kbits, gop, sound } = self;
+        let quiet = if *sound { "" } else { ",nosound" };
+        write!(f, "test:{width}x{height}@{fps},{kbits},gop={}{quiet}", gop.as_secs_f64())
     }
 }
 
@@ -135,16 +141,19 @@ impl FromStr for SourceSpec {
 }
 
 impl TestSpec {
-    /// Reads what stands behind `test`: `[:WxH[@FPS]][,KBITS][,gop=SECONDS]`.
+    /// Reads what stands behind `test`: `[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound]`.
     fn parse(rest: &str) -> Result<Self, SourceSpecError> {
         let mut spec = Self::default();
         let mut parts = rest.split(',');
         if let Some(size) = parts.next().and_then(|head| head.strip_prefix(':')) {
             spec.read_size(size)?;
         }
-        let (mut kbits, mut gop) = (false, false);
+        let (mut kbits, mut gop, mut nosound) = (false, false, false);
         for part in parts {
-            if let Some(seconds) = part.strip_prefix("gop=") {
+            if part == "nosound" {
+                once(&mut nosound, "nosound")?;
+                spec.sound = false;
+            } else if let Some(seconds) = part.strip_prefix("gop=") {
                 once(&mut gop, "gop")?;
                 spec.gop = parse_gop(seconds)?;
             } else {
@@ -248,6 +257,7 @@ mod tests {
             fps: 25,
             kbits: 800,
             gop: Duration::from_millis(10_500),
+            sound: true,
         };
         let default = TestSpec::default();
         assert_eq!(test("test"), default);
@@ -255,6 +265,7 @@ mod tests {
         assert_eq!(test("test:640x360@25,gop=10.5,800"), all);
         assert_eq!(test("test,gop=10"), TestSpec { gop: Duration::from_secs(10), ..default });
         assert_eq!(test("test,900"), TestSpec { kbits: 900, ..default });
+        assert_eq!(test("test,nosound,900"), TestSpec { kbits: 900, sound: false, ..default });
         assert_eq!(test("test:640x360"), TestSpec { width: 640, height: 360, ..default });
         assert_eq!(test("test,gop=0.5").gop_pictures(), 15);
         assert_eq!(test("test:160x90@1,gop=0.5").gop_pictures(), 1);
@@ -262,7 +273,13 @@ mod tests {
 
     #[test]
     fn what_is_shown_reads_back() {
-        for text in ["test", "test:640x360@25,800,gop=10.5", "test,gop=0.505", "file:/a b/c.mp4"] {
+        for text in [
+            "test",
+            "test:640x360@25,800,gop=10.5",
+            "test,gop=0.505",
+            "test,nosound",
+            "file:/a b/c.mp4",
+        ] {
             let spec: SourceSpec = text.parse().unwrap();
             assert_eq!(spec.to_string().parse(), Ok(spec), "{text}");
         }
@@ -316,6 +333,8 @@ mod tests {
             "test,gop=1.0005",
             "test,gop=1e3",
             "test,gop=-1",
+            "test,nosound,nosound",
+            "test,sound",
             "test,fps=3",
             "test: 640x360",
             "test:640x360@30@30",

@@ -6,17 +6,16 @@
 
 use std::time::Duration;
 
-use roommate_protocol::time::{Mono, Now, Wall};
+use roommate_protocol::time::{Now, Wall};
 
 use super::encode::{EncoderSettings, H264Encoder, codec_name};
+use super::pace::Pace;
 use super::pattern::{Moment, Pattern};
 use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
 use super::spec::TestSpec;
 use roommate_clock::Clock;
 
-/// How late a picture may be drawn; later ones are not drawn at all. Long enough for a hiccup of
-/// the machine, short enough that nobody sees a rush of old pictures.
-pub const LATEST: Duration = Duration::from_millis(500);
+pub use super::pace::LATEST;
 
 /// Units of `pts` in a second: every whole picture rate up to 60 and milliseconds divide it well.
 pub const TIMESCALE: u32 = 90_000;
@@ -28,11 +27,9 @@ pub struct TestSource {
     encoder: H264Encoder,
     clock: Clock,
     start: Now,
+    pace: Pace,
     fps: u64,
-    /// Deadlines passed, drawn or skipped.
-    slot: u64,
     number: u32,
-    paced: bool,
 }
 
 impl TestSource {
@@ -64,43 +61,15 @@ impl TestSource {
         });
         let encoder = H264Encoder::new(settings())?;
         let fps = u64::from(spec.fps);
-        Ok(Self { format, pattern, encoder, clock, start, fps, slot: 0, number: 0, paced: true })
+        let pace = Pace::new(clock, start.mono, spec.fps);
+        Ok(Self { format, pattern, encoder, clock, start, pace, fps, number: 0 })
     }
 
     /// Hands pictures over as fast as they are asked for, on a clock that only they drive. For
     /// tests of what is in the pictures, not of when they come.
     pub fn unpaced(mut self) -> Self {
-        self.paced = false;
+        self.pace.unpace();
         self
-    }
-
-    /// When a deadline is, counted from the start; exact for every rate.
-    fn due_after(&self, slot: u64) -> Duration {
-        Duration::from_micros(slot * 1_000_000 / self.fps)
-    }
-
-    /// Waits for the next deadline that is not too late; `None` when told to stop.
-    fn wait(&mut self, control: &SourceControl) -> Option<Mono> {
-        if !self.paced {
-            let due = self.start.mono + self.due_after(self.slot);
-            return (!control.is_stopped()).then_some(due);
-        }
-        loop {
-            let due = self.start.mono + self.due_after(self.slot);
-            let now = self.clock.mono();
-            if now.since(due) > LATEST {
-                let passed = now.since(self.start.mono).as_micros() * u128::from(self.fps);
-                self.slot = u64::try_from(passed / 1_000_000).unwrap_or(u64::MAX);
-                continue;
-            }
-            if control.sleep(due.since(now)) {
-                return None;
-            }
-            let now = self.clock.mono();
-            if now >= due {
-                return Some(now);
-            }
-        }
     }
 }
 
@@ -110,9 +79,9 @@ impl Source for TestSource {
     }
 
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
-        let Some(captured) = self.wait(control) else { return Ok(None) };
-        let elapsed = self.due_after(self.slot);
-        let pts = self.slot * u64::from(TIMESCALE) / self.fps;
+        let Some((slot, captured)) = self.pace.wait(control) else { return Ok(None) };
+        let elapsed = self.pace.due_after(slot);
+        let pts = slot * u64::from(TIMESCALE) / self.fps;
         let shown: Wall = self.start.wall + captured.since(self.start.mono);
         if let Some(kbits) = control.target_kbps() {
             self.encoder.set_kbits(kbits);
@@ -122,7 +91,6 @@ impl Source for TestSource {
         let at_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let encoded = self.encoder.encode(picture, at_ms, control.take_keyframe_request())?;
         let spent = self.clock.mono().since(began).as_micros();
-        self.slot += 1;
         self.number = self.number.wrapping_add(1);
         Ok(Some(SourceUnit {
             track: 0,
