@@ -24,6 +24,7 @@ use super::fail::Fail;
 use super::outlets::Outlets;
 use super::page::Page;
 use super::publishing::Publishing;
+use super::recordings::Wishes;
 use super::session::Desk;
 use super::watching::{Watching, WatchingConfig};
 use super::{say, source};
@@ -134,7 +135,7 @@ async fn viewer(
         peer: None,
         start,
         trace: args.trace.as_deref().map(|base| trace::path_of(base, "watch", Some(number))),
-        sinks: Box::new(Outlets::new(None, page.as_ref().map(Page::feed))),
+        sinks: Box::new(Outlets::new(Wishes::default(), page.as_ref().map(Page::feed))),
     };
     let watching = Arc::new(Mutex::new(Watching::new(room.clone(), config)?));
     let stop = CancellationToken::new();

@@ -13,6 +13,7 @@ mod people;
 mod played;
 mod publish;
 mod publishing;
+mod recordings;
 mod room;
 mod say;
 mod session;

@@ -1,6 +1,4 @@
-//! Where the access units of a watched room go: a recording, the page.
-
-use std::path::PathBuf;
+//! Where the access units of a watched room go: recordings, the page.
 
 use roommate_protocol::room::Broadcast;
 use roommate_protocol::trust::id::{BroadcastId, PeerId};
@@ -8,50 +6,42 @@ use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use tokio::sync::watch;
 
 use super::page::PageFeed;
-use super::say;
+use super::recordings::{Recordings, Wishes};
 use super::watching::Sinks;
 use crate::play::player::Sink;
-use crate::play::recorder::Recorder;
-use roommate_media::mp4_sink::SinkFormat;
+use crate::play::recorder::Stopped;
+use roommate_media::source::{AudioFormat, TrackFormat, VideoFormat};
 
-/// What `--out` records, and whether a page shows everything.
+/// What is recorded, and whether a page shows everything.
 pub(super) struct Outlets {
-    recorder: Option<Recorder>,
-    /// Tells that the recording has failed.
-    failed: watch::Receiver<Option<String>>,
-    /// Whose broadcasts are recorded: theirs who are watched first.
-    chosen: Option<PeerId>,
+    recordings: Recordings,
     page: Option<PageFeed>,
 }
 
 impl Outlets {
-    /// Records into `out` if it is given, and shows in `page` if there is one.
-    pub(super) fn new(out: Option<PathBuf>, page: Option<PageFeed>) -> Self {
-        let recorder = out.map(Recorder::new);
-        let failed = match &recorder {
-            Some(recorder) => recorder.failed(),
-            None => watch::Sender::new(None).subscribe(),
-        };
-        Self { recorder, failed, chosen: None, page }
+    /// Records what `wishes` say, and shows in `page` if there is one.
+    pub(super) fn new(wishes: Wishes, page: Option<PageFeed>) -> Self {
+        Self { recordings: Recordings::new(wishes), page }
     }
 
-    /// Told once if the recording fails.
-    pub(super) fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.failed.clone()
-    }
-
-    fn records(&mut self, publisher: PeerId) -> bool {
-        if self.chosen.is_none() {
-            self.chosen = Some(publisher);
-            say::note(&format!("recording {publisher}"));
-        }
-        self.chosen == Some(publisher)
+    /// Told once if a recording ends before its time.
+    pub(super) fn stopped(&self) -> watch::Receiver<Option<Stopped>> {
+        self.recordings.stopped()
     }
 }
 
 impl Sinks for Outlets {
     fn of(&mut self, broadcast: &Broadcast, tracks: &[&CatalogTrack]) -> Vec<Vec<Box<dyn Sink>>> {
-        tracks.iter().map(|track| self.sinks(broadcast, track)).collect()
+        let formats: Vec<TrackFormat> = tracks.iter().map(|track| format(track)).collect();
+        let mut sinks = self.recordings.sinks(broadcast.publisher, &formats);
+        if let Some(page) = &self.page {
+            for (sinks, track) in sinks.iter_mut().zip(tracks) {
+                if matches!(track.kind, TrackKind::Video { .. }) {
+                    sinks.extend(page.sink(broadcast.id, track.timescale));
+                }
+            }
+        }
+        sinks
     }
 
     fn ended(&mut self, _publisher: PeerId, broadcast: BroadcastId) {
@@ -60,29 +50,31 @@ impl Sinks for Outlets {
         }
     }
 
-    fn take_recorder(&mut self) -> Option<Recorder> {
-        self.recorder.take()
+    fn take_recordings(&mut self) -> Recordings {
+        std::mem::replace(&mut self.recordings, Recordings::new(Wishes::default()))
     }
 }
 
-impl Outlets {
-    fn sinks(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>> {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if let TrackKind::Video { fps, .. } = track.kind
-            && self.recorder.is_some()
-            && self.records(broadcast.publisher)
-            && let Some(recorder) = &mut self.recorder
-        {
-            match recorder.sink(SinkFormat { timescale: track.timescale, fps }) {
-                Ok(sink) => sinks.push(sink),
-                Err(error) => recorder.fail(error.to_string()),
-            }
+/// What a sink must know of a track.
+fn format(track: &CatalogTrack) -> TrackFormat {
+    let (codec, timescale) = (track.codec.clone(), track.timescale);
+    match &track.kind {
+        TrackKind::Video { width, height, fps } => TrackFormat::Video(VideoFormat {
+            codec,
+            width: *width,
+            height: *height,
+            timescale,
+            fps: *fps,
+            can_force_keyframe: false,
+        }),
+        TrackKind::Audio { sample_rate, channels, description } => {
+            TrackFormat::Audio(AudioFormat {
+                codec,
+                timescale,
+                sample_rate: *sample_rate,
+                channels: *channels,
+                description: description.clone().into(),
+            })
         }
-        if let Some(page) = &self.page
-            && matches!(track.kind, TrackKind::Video { .. })
-        {
-            sinks.extend(page.sink(broadcast.id, track.timescale));
-        }
-        sinks
     }
 }

@@ -9,6 +9,7 @@ use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 use super::fail::Fail;
 use super::say;
 use roommate_clock::Clock;
+use roommate_media::beep_source::BeepSource;
 use roommate_media::mp4_source::Mp4Source;
 use roommate_media::openh264_raw;
 use roommate_media::source::{Source, TrackFormat};
@@ -47,8 +48,12 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
                      install nasm, run `cargo clean -p openh264-sys2`, and build again.",
                 );
             }
-            let source = TestSource::open(spec, clock, start).map_err(Fail::new)?;
-            Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: Some(spec.kbits) })
+            let pictures = TestSource::open(spec, clock, start).map_err(Fail::new)?;
+            let mut sources: Vec<Box<dyn Source>> = vec![Box::new(pictures)];
+            if spec.sound {
+                sources.push(Box::new(BeepSource::open(clock, start).map_err(Fail::new)?));
+            }
+            Ok(Opened { sources, start, target_kbps: Some(spec.kbits) })
         }
         SourceSpec::File(path) => {
             let source = Mp4Source::open(&path, clock, repeat).map_err(Fail::new)?;

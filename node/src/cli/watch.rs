@@ -1,5 +1,6 @@
 //! `roommate watch`: joins a room and shows, records or traces what is broadcast there.
 
+use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use super::outage::Outages;
 use super::outlets::Outlets;
 use super::page::Page;
 use super::peer::Wanted;
+use super::recordings::Wishes;
 use super::say;
 use super::session::Desk;
 use super::watching::{Watching, WatchingConfig};
 use crate::node::{Room, RoomEvents};
+use crate::play::recorder::Stopped;
 use crate::report::Report;
 use crate::status::{RoomEvent, RoomStatus};
 
@@ -30,7 +33,7 @@ const OUT_WAIT: Duration = Duration::from_secs(10);
 /// [`Fail`]
 pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let report = Report::new("watch", args.json);
-    refuse_later(&args)?;
+    let wishes = wishes(&args)?;
     let wanted = args.peer.as_deref().map(Wanted::new).transpose()?;
     let mut countdown = Countdown::new(args.seconds)?;
     let desk = Desk::open(&args.common)?;
@@ -40,14 +43,14 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let (node, room, mut events) = desk.join(&args.common, &invite).await?;
     let page = Page::serve(args.common.viewer, desk.clock, invite.expires()).await?;
     report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": page.url()}));
-    if !args.no_open && args.out.is_none() {
+    if !args.no_open && !wishes.any() {
         page.open();
     } else if !args.json && args.out.is_none() {
         say::note(&format!("The page is at {}", page.url()));
     }
     countdown.begin();
-    let outlets = Outlets::new(args.out.clone(), Some(page.feed()));
-    let failed = outlets.failed();
+    let outlets = Outlets::new(wishes, Some(page.feed()));
+    let stopped = outlets.stopped();
     let config = WatchingConfig {
         clock: desk.clock,
         latency: Duration::from_millis(args.latency.into()),
@@ -59,7 +62,7 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let watching = Watching::new(room.clone(), config)?;
     let until_over = (args.out.is_some() && !args.wait).then_some(OUT_WAIT);
     let name = super::session::name(&args.common, desk.me);
-    let mut watch = Watch { report, watching, room, name, page, failed, until_over };
+    let mut watch = Watch { report, watching, room, name, page, stopped, until_over };
     let result = watch
         .run(&mut events, async {
             tokio::select! {
@@ -73,22 +76,29 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     result.and(recorded)
 }
 
-fn refuse_later(args: &WatchArgs) -> Result<(), Fail> {
-    if args.out.as_deref() == Some(Path::new("-")) {
-        if args.json {
-            return Err(Fail::usage(
-                "--json and --out - both want standard output; choose one of them",
-            ));
-        }
-        return Err(Fail::later("--out -"));
-    }
-    if args.record.is_some() {
-        return Err(Fail::later("--record"));
-    }
+/// What is to be recorded.
+fn wishes(args: &WatchArgs) -> Result<Wishes, Fail> {
     if args.parent.is_some() {
         return Err(Fail::later("--parent"));
     }
-    Ok(())
+    let pipe = args.out.as_deref() == Some(Path::new("-"));
+    if pipe && args.json {
+        return Err(Fail::usage(
+            "--json and --out - both want standard output; choose one of them",
+        ));
+    }
+    if pipe && stdout().is_terminal() {
+        return Err(Fail::usage(
+            "--out - writes MPEG-TS to standard output, and that is a terminal: \
+             pipe it into a player, as in '… --out - | ffplay -'",
+        ));
+    }
+    if let Some(folder) = &args.record {
+        let failed = |error| Fail::new(format!("cannot record into {}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let out = args.out.clone().filter(|_| !pipe);
+    Ok(Wishes { out, pipe, folder: args.record.clone() })
 }
 
 struct Watch {
@@ -97,8 +107,8 @@ struct Watch {
     room: Room,
     name: String,
     page: Page,
-    /// Tells that the recording has failed.
-    failed: tokio::sync::watch::Receiver<Option<String>>,
+    /// Tells that a recording has ended before its time.
+    stopped: tokio::sync::watch::Receiver<Option<Stopped>>,
     until_over: Option<Duration>,
 }
 
@@ -142,7 +152,7 @@ impl Watch {
                     None => return Err(Fail::new("the node has ended")),
                 },
                 () = self.page.serve_request(&self.room, &newest) => {}
-                why = failure(&mut self.failed) => return Err(Fail::new(why)),
+                why = stop(&mut self.stopped) => return why,
                 () = over => return Ok(()),
                 () = &mut end => return Ok(()),
             }
@@ -158,7 +168,7 @@ impl Watch {
     /// Ends the players, closes the recording, and tells the summary.
     async fn close(mut self) -> Result<(), Fail> {
         self.watching.end().await;
-        let recorded = self.watching.finish_recording().await;
+        let recorded = self.watching.finish_recordings().await;
         self.report.summary(Value::Object(self.watching.summary()));
         if !self.report.wanted() {
             say::note(&self.watching.sentence());
@@ -193,9 +203,11 @@ impl Idle {
     }
 }
 
-async fn failure(failed: &mut tokio::sync::watch::Receiver<Option<String>>) -> String {
-    match failed.wait_for(Option::is_some).await.map(|why| why.clone()) {
-        Ok(Some(why)) => why,
+/// A player that was closed ends the command as the person meant it; a full disk does not.
+async fn stop(stopped: &mut tokio::sync::watch::Receiver<Option<Stopped>>) -> Result<(), Fail> {
+    match stopped.wait_for(Option::is_some).await.map(|why| why.clone()) {
+        Ok(Some(Stopped::Failed(why))) => Err(Fail::new(why)),
+        Ok(Some(Stopped::Closed)) => Ok(()),
         Ok(None) | Err(_) => std::future::pending().await,
     }
 }

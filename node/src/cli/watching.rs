@@ -14,11 +14,11 @@ use super::fail::Fail;
 use super::peer::Wanted;
 use super::people;
 use super::played::{Played, Playing, Seen, chosen};
+use super::recordings::Recordings;
 use super::totals::{Facts, Totals};
 use super::watch_line::{kbps, line, route};
 use crate::node::{Room, RoomError};
 use crate::play::player::Sink;
-use crate::play::recorder::Recorder;
 use crate::status::RoomStatus;
 use crate::trace::Trace;
 use roommate_clock::Clock;
@@ -29,8 +29,8 @@ pub(super) trait Sinks: Send {
     fn of(&mut self, broadcast: &Broadcast, tracks: &[&CatalogTrack]) -> Vec<Vec<Box<dyn Sink>>>;
     /// Nothing more will come of it.
     fn ended(&mut self, publisher: PeerId, broadcast: BroadcastId);
-    /// The recording, to finish it when every player has ended.
-    fn take_recorder(&mut self) -> Option<Recorder>;
+    /// The recordings, to finish them when every player has ended.
+    fn take_recordings(&mut self) -> Recordings;
 }
 
 /// How a viewer watches.
@@ -233,12 +233,9 @@ impl Watching {
         }
     }
 
-    /// Closes the recording, if there is one; every player has ended by then.
-    pub(super) async fn finish_recording(&mut self) -> Result<(), Fail> {
-        match self.config.sinks.take_recorder() {
-            Some(recorder) => recorder.finish().await.map_err(Fail::new),
-            None => Ok(()),
-        }
+    /// Closes the recordings, if there are any; every player has ended by then.
+    pub(super) async fn finish_recordings(&mut self) -> Result<(), Fail> {
+        self.config.sinks.take_recordings().finish().await.map_err(Fail::new)
     }
 
     fn facts(&self, row: &Played) -> Facts {

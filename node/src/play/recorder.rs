@@ -1,9 +1,9 @@
-//! A recording beside the player: a thread of its own writes, so that a slow disk holds up nobody.
+//! A recording beside the players: a thread of its own writes, so that a slow disk, or a player behind
+//! a pipe, holds up nobody.
 //!
-//! At most `WAITING_MAX` access units wait; a disk that is further behind ends the recording with
-//! a sentence, and what was written stays playable.
+//! At most `WAITING_MAX` access units wait; whoever is further behind ends the recording with a
+//! sentence, and what was written stays playable. What container it is, is the [`Container`]'s.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,68 +11,102 @@ use tokio::sync::watch;
 
 use super::player::Sink;
 use roommate_media::ViewUnit;
-use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
+use roommate_media::source::TrackFormat;
 
-/// About ten seconds of pictures: a disk may pause that long.
-const WAITING_MAX: usize = 300;
+/// About ten seconds of pictures and sound: a disk may pause that long.
+const WAITING_MAX: usize = 800;
+
+/// A file or pipe that takes the access units of one publisher, in the order in which they came.
+pub trait Container: Send {
+    /// The next access unit of a track, by its place among the formats that it was opened with.
+    ///
+    /// # Errors
+    /// Why nothing more can be written.
+    fn push(&mut self, track: usize, unit: &ViewUnit) -> Result<(), Stopped>;
+
+    /// What follows is of another broadcast, with times of its own.
+    fn next_broadcast(&mut self);
+
+    /// Writes what is pending and closes it.
+    ///
+    /// # Errors
+    /// Why it is not whole.
+    fn finish(self: Box<Self>) -> Result<(), Stopped>;
+}
+
+/// Why a recording ended before it was finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It failed, with this sentence.
+    Failed(String),
+    /// Whoever reads the pipe has closed it: the person wants no more.
+    Closed,
+}
+
+/// Opens the container, once it is known what comes.
+pub type Open = Box<dyn FnOnce(&[TrackFormat]) -> Result<Box<dyn Container>, Stopped> + Send>;
 
 /// A recording of one publisher, over all its broadcasts.
 pub struct Recorder {
-    path: PathBuf,
+    open: Option<Open>,
     work: Option<Work>,
-    failed: watch::Sender<Option<String>>,
+    stopped: watch::Sender<Option<Stopped>>,
 }
 
 enum Item {
-    Unit(ViewUnit),
+    Unit(usize, ViewUnit),
     NextBroadcast,
 }
 
 struct Work {
     units: SyncSender<Item>,
-    /// Of the first broadcast; those of later ones are converted.
-    timescale: u32,
-    thread: JoinHandle<Result<(), SinkError>>,
+    /// Of the first broadcast: the tracks of later ones are fitted to these.
+    formats: Vec<TrackFormat>,
+    thread: JoinHandle<Result<(), Stopped>>,
 }
 
 impl Recorder {
-    /// Nothing is written before the first picture.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, work: None, failed: watch::Sender::new(None) }
+    /// Nothing is opened before the first broadcast. Why it ended is told to `stopped`, where
+    /// several recordings may share one place.
+    pub fn new(open: Open, stopped: watch::Sender<Option<Stopped>>) -> Self {
+        Self { open: Some(open), work: None, stopped }
     }
 
-    /// Where a failure is told, once.
-    pub fn failed(&self) -> watch::Receiver<Option<String>> {
-        self.failed.subscribe()
-    }
-
-    /// Says why there is no recording.
-    pub fn fail(&self, why: String) {
-        self.failed.send_replace(Some(why));
-    }
-
-    /// The sink of the next broadcast; the first one opens the file.
-    ///
-    /// # Errors
-    /// [`SinkError`] if the file cannot be opened.
-    pub fn sink(&mut self, format: SinkFormat) -> Result<Box<dyn Sink>, SinkError> {
-        let work = match &mut self.work {
-            Some(work) => {
-                // A thread that has ended told why.
-                let _ = work.units.try_send(Item::NextBroadcast);
-                work
+    /// The sinks of the next broadcast's tracks; the first one opens the container. A track of a
+    /// kind that the first broadcast had not is left out: `None`.
+    pub fn sinks(&mut self, formats: &[TrackFormat]) -> Vec<Option<Box<dyn Sink>>> {
+        if let Some(open) = self.open.take() {
+            match Work::start(open, formats, self.stopped.clone()) {
+                Ok(work) => self.work = Some(work),
+                Err(why) => self.stop(why),
             }
-            empty => empty.insert(Work::start(&self.path, format, self.failed.clone())?),
+        } else if let Some(work) = &self.work {
+            // A thread that has ended told why.
+            let _ = work.units.try_send(Item::NextBroadcast);
+        }
+        formats.iter().map(|format| self.sink(format)).collect()
+    }
+
+    fn sink(&self, format: &TrackFormat) -> Option<Box<dyn Sink>> {
+        let work = self.work.as_ref()?;
+        let same = |other: &TrackFormat| {
+            matches!(other, TrackFormat::Video(_)) == matches!(format, TrackFormat::Video(_))
         };
-        Ok(Box::new(RecorderSink {
+        let track = work.formats.iter().position(same)?;
+        Some(Box::new(RecorderSink {
             units: work.units.clone(),
-            from: format.timescale.max(1),
-            to: work.timescale,
-            failed: self.failed.clone(),
+            track,
+            from: format.timescale().max(1),
+            to: work.formats[track].timescale().max(1),
+            stopped: self.stopped.clone(),
         }))
     }
 
-    /// Writes what is pending and closes the file. Every sink must have been dropped.
+    fn stop(&self, why: Stopped) {
+        stop(&self.stopped, why);
+    }
+
+    /// Writes what is pending and closes the container. Every sink must have been dropped.
     ///
     /// # Errors
     /// The sentence that says why the recording is not whole.
@@ -80,56 +114,66 @@ impl Recorder {
         let Some(work) = self.work else { return Ok(()) };
         drop(work.units);
         let thread = work.thread;
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        match ended {
-            Ok(Ok(result)) => result.map_err(|error| error.to_string()),
-            _ => Err("the recording's thread has failed".to_owned()),
+        match tokio::task::spawn_blocking(move || thread.join()).await {
+            Ok(Ok(Err(Stopped::Failed(why)))) => Err(why),
+            Ok(Ok(Ok(()) | Err(Stopped::Closed))) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err("the recording's thread has failed".to_owned()),
         }
     }
+}
+
+/// The first reason counts: what follows follows from it.
+fn stop(stopped: &watch::Sender<Option<Stopped>>, why: Stopped) {
+    stopped.send_if_modified(|stopped| {
+        let first = stopped.is_none();
+        stopped.get_or_insert(why);
+        first
+    });
 }
 
 impl Work {
     fn start(
-        path: &std::path::Path,
-        format: SinkFormat,
-        failed: watch::Sender<Option<String>>,
-    ) -> Result<Self, SinkError> {
-        let sink = Mp4Sink::create(path, format)?;
+        open: Open,
+        formats: &[TrackFormat],
+        stopped: watch::Sender<Option<Stopped>>,
+    ) -> Result<Self, Stopped> {
+        let container = open(formats)?;
         let (units, incoming) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("roommate-record".into())
-            .spawn(move || write(sink, &incoming, &failed))
-            .map_err(|source| SinkError::Open { path: path.to_owned(), source })?;
-        Ok(Self { units, timescale: format.timescale.max(1), thread })
+            .spawn(move || write(container, &incoming, &stopped))
+            .map_err(|error| Stopped::Failed(format!("no thread for the recording: {error}")))?;
+        Ok(Self { units, formats: formats.to_vec(), thread })
     }
 }
 
 fn write(
-    mut sink: Mp4Sink,
+    mut container: Box<dyn Container>,
     items: &Receiver<Item>,
-    failed: &watch::Sender<Option<String>>,
-) -> Result<(), SinkError> {
+    stopped: &watch::Sender<Option<Stopped>>,
+) -> Result<(), Stopped> {
     while let Ok(item) = items.recv() {
         let written = match item {
-            Item::Unit(unit) => sink.push(&unit),
+            Item::Unit(track, unit) => container.push(track, &unit),
             Item::NextBroadcast => {
-                sink.next_broadcast();
+                container.next_broadcast();
                 Ok(())
             }
         };
-        if let Err(error) = written {
-            failed.send_replace(Some(error.to_string()));
-            return Err(error);
+        if let Err(why) = written {
+            stop(stopped, why.clone());
+            return Err(why);
         }
     }
-    sink.finish()
+    container.finish()
 }
 
 struct RecorderSink {
     units: SyncSender<Item>,
+    track: usize,
     from: u32,
     to: u32,
-    failed: watch::Sender<Option<String>>,
+    stopped: watch::Sender<Option<Stopped>>,
 }
 
 impl Sink for RecorderSink {
@@ -142,17 +186,12 @@ impl Sink for RecorderSink {
             unit.pts = convert(unit.pts);
             unit.decode_offset = convert(unit.decode_offset.into()) as i32;
         }
-        match self.units.try_send(Item::Unit(unit)) {
+        match self.units.try_send(Item::Unit(self.track, unit)) {
             // The thread has told why it ended.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
-                self.failed.send_if_modified(|failed| {
-                    let first = failed.is_none();
-                    failed.get_or_insert_with(|| {
-                        "the disk is too slow for the recording: it ends here".to_owned()
-                    });
-                    first
-                });
+                let why = "what takes the recording is too slow: it ends here";
+                stop(&self.stopped, Stopped::Failed(why.to_owned()));
             }
         }
     }
