@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use roommate_clock::Clock;
-use roommate_media::mp4_source::Mp4Source;
+use roommate_media::mp4::Mp4Source;
 use roommate_media::source::{Source, SourceControl};
 
 struct Counting;

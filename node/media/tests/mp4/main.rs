@@ -6,4 +6,5 @@
 mod errors;
 mod pass;
 mod sink;
+mod sound;
 mod tool;
