@@ -20,6 +20,7 @@ pub mod source;
 pub mod spec;
 pub mod stamp;
 pub mod test_source;
+pub mod ts;
 mod unit;
 
 pub use unit::ViewUnit;
