@@ -24,8 +24,9 @@ const BEGIN: i64 = 2 * TICKS_PER_S;
 /// How far the clock runs behind the decoding times: a decoder's buffer.
 const CLOCK_LEAD: i64 = TICKS_PER_S / 5;
 
-/// Most between two clock references, rounding left aside.
-const CLOCK_INTERVAL: i64 = TICKS_PER_S * 9 / 100;
+/// A clock reference is due after this: with units at most 40 ms apart, no more than 100 ms lie
+/// between two.
+const CLOCK_INTERVAL: i64 = TICKS_PER_S * 6 / 100;
 
 /// Most between two pairs of tables.
 const TABLES_INTERVAL: i64 = TICKS_PER_S / 4;
