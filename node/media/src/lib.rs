@@ -17,6 +17,7 @@ pub mod source;
 pub mod spec;
 pub mod stamp;
 pub mod test_source;
+pub mod ts;
 mod unit;
 
 pub use unit::ViewUnit;

@@ -157,6 +157,16 @@ pub struct SourceControl {
     target_kbps: AtomicU32,
     stopped: Mutex<bool>,
     wake: Condvar,
+    hooks: Mutex<Vec<Hook>>,
+}
+
+/// What else is to be woken by a stop.
+struct Hook(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl SourceControl {
@@ -189,6 +199,20 @@ impl SourceControl {
     pub fn stop(&self) {
         *self.lock() = true;
         self.wake.notify_all();
+        for hook in self.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            (hook.0)();
+        }
+    }
+
+    /// Runs `hook` when the source is told to end, at once if it was: for sources that wait for
+    /// something else than time. It must not block. A source hooks itself in once or twice.
+    pub fn on_stop(&self, hook: impl Fn() + Send + Sync + 'static) {
+        // Under the lock, so that a stop at the same moment finds the hook or is found by us.
+        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_stopped() {
+            hook();
+        }
+        hooks.push(Hook(Box::new(hook)));
     }
 
     /// Whether the source was told to end.

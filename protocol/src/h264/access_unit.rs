@@ -44,6 +44,9 @@ pub struct Unit {
     pub keyframe: bool,
     /// It holds a slice: without one it is no picture.
     pub picture: bool,
+    /// Where its first NAL unit begins (behind the start code) in all that was ever pushed, from 0:
+    /// containers give times to the unit that begins at a place.
+    pub begin: u64,
 }
 
 /// What is known of the slice before.
@@ -62,7 +65,12 @@ pub struct AccessUnits {
     aligned: bool,
     /// How far `input` has been searched for a start code.
     searched: usize,
+    /// Where `input` begins in all that was pushed.
+    offset: u64,
     unit: Vec<u8>,
+    /// Where the first NAL unit of `unit` began, and of `prefix`.
+    begin: u64,
+    prefix_begin: u64,
     nals: usize,
     keyframe: bool,
     last: Option<Last>,
@@ -99,42 +107,49 @@ impl AccessUnits {
         let mut done = Vec::new();
         let input = std::mem::take(&mut self.input);
         self.searched = 0;
+        let at = self.offset;
+        self.offset += input.len() as u64;
         if std::mem::take(&mut self.aligned) {
-            self.take(trim_zeros(&input), &mut done)?;
+            self.take(trim_zeros(&input), at, &mut done)?;
         }
-        let prefix = std::mem::take(&mut self.prefix);
-        self.unit.extend_from_slice(&prefix);
+        self.take_prefix();
         self.end_unit(&mut done);
         Ok(done)
     }
 
     fn cut(&mut self, done: &mut Vec<Unit>) -> Result<(), SplitError> {
-        let input = std::mem::take(&mut self.input);
+        let mut input = std::mem::take(&mut self.input);
         let mut begin = 0;
         let mut search = self.searched;
         while let Some(found) = find_start_code(&input[search..]) {
             let end = search + found;
             if self.aligned {
-                self.take(trim_zeros(&input[begin..end]), done)?;
+                let at = self.offset + begin as u64;
+                self.take(trim_zeros(&input[begin..end]), at, done)?;
             }
             self.aligned = true;
             begin = end + 3;
             search = begin;
         }
-        self.input.extend_from_slice(&input[begin..]);
+        input.drain(..begin);
+        self.offset += begin as u64;
+        self.input = input;
         // Two bytes may be the head of a start code whose tail comes next.
         self.searched = self.input.len().saturating_sub(2);
         if self.input.len() > ACCESS_UNIT_BYTES_MAX { Err(SplitError::TooLong) } else { Ok(()) }
     }
 
-    /// Takes one NAL unit.
-    fn take(&mut self, nal: &[u8], done: &mut Vec<Unit>) -> Result<(), SplitError> {
+    /// Takes one NAL unit that lies at `at`.
+    fn take(&mut self, nal: &[u8], at: u64, done: &mut Vec<Unit>) -> Result<(), SplitError> {
         if nal.is_empty() {
             return Ok(());
         }
         let kind = nal_type(nal);
         match kind {
             NalType::Prefix if self.last.is_some() => {
+                if self.prefix.is_empty() {
+                    self.prefix_begin = at;
+                }
                 append(&mut self.prefix, nal);
                 return self.check_bounds();
             }
@@ -150,12 +165,23 @@ impl AccessUnits {
             _ => {}
         }
         self.learn(kind, nal);
-        let prefix = std::mem::take(&mut self.prefix);
-        self.unit.extend_from_slice(&prefix);
+        self.take_prefix();
+        if self.unit.is_empty() {
+            self.begin = at;
+        }
         append(&mut self.unit, nal);
         self.nals += 1;
         self.keyframe |= kind == NalType::Idr;
         self.check_bounds()
+    }
+
+    /// Prefix NAL units belong to the unit of the slice behind them.
+    fn take_prefix(&mut self) {
+        let prefix = std::mem::take(&mut self.prefix);
+        if self.unit.is_empty() {
+            self.begin = self.prefix_begin;
+        }
+        self.unit.extend_from_slice(&prefix);
     }
 
     fn read_slice(&self, nal: &[u8]) -> Last {
@@ -202,7 +228,7 @@ impl AccessUnits {
         self.nals = 0;
         self.at_zero = false;
         if !data.is_empty() {
-            done.push(Unit { data: data.into(), keyframe, picture });
+            done.push(Unit { data: data.into(), keyframe, picture, begin: self.begin });
         }
     }
 

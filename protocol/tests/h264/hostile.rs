@@ -79,6 +79,11 @@ proptest! {
         }
         units.extend(fed.flush().unwrap());
         prop_assert_eq!(&units, &expected);
+        for unit in &units {
+            let nal = annexb::nals(&unit.data).next().unwrap();
+            prop_assert!(bytes[unit.begin as usize..].starts_with(nal));
+            prop_assert!(bytes[..unit.begin as usize].ends_with(&[0, 0, 1]));
+        }
         let all: Vec<Vec<u8>> = units.iter().flat_map(|unit| annexb::nals(&unit.data).map(<[u8]>::to_vec)).collect();
         prop_assert_eq!(all, nals);
     }

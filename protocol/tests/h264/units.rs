@@ -113,11 +113,13 @@ fn units_say_what_they_are_and_a_flush_ends_them() {
     let key = stream(&[&sets[..], &[Slice::IDR.nal()]].concat());
     assert_eq!(splitter.push(&key).unwrap(), []);
     let units = splitter.flush().unwrap();
-    assert_eq!(units, [Unit { data: key.into(), keyframe: true, picture: true }]);
+    let length = key.len() as u64;
+    assert_eq!(units, [Unit { data: key.into(), keyframe: true, picture: true, begin: 4 }]);
     let next = stream(&[Slice::P.nal()]);
     assert_eq!(splitter.push(&next).unwrap(), []);
     let units = splitter.flush().unwrap();
-    assert_eq!(units, [Unit { data: next.into(), keyframe: false, picture: true }]);
+    let begin = length + 4;
+    assert_eq!(units, [Unit { data: next.into(), keyframe: false, picture: true, begin }]);
     assert_eq!(splitter.flush().unwrap(), []);
 }
 
