@@ -6,7 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -157,6 +157,13 @@ pub struct SourceControl {
     target_kbps: AtomicU32,
     stopped: Mutex<bool>,
     wake: Condvar,
+    sleepers: Mutex<Vec<Weak<dyn Sleeper>>>,
+}
+
+/// What waits elsewhere than in [`SourceControl::sleep`] and must wake when the source is stopped.
+pub(crate) trait Sleeper: std::fmt::Debug + Send + Sync {
+    /// Looks again at whether the source was stopped.
+    fn wake(&self);
 }
 
 impl SourceControl {
@@ -189,6 +196,20 @@ impl SourceControl {
     pub fn stop(&self) {
         *self.lock() = true;
         self.wake.notify_all();
+        // Not under the lock: whoever wakes asks `is_stopped`.
+        let sleepers = std::mem::take(&mut *self.sleepers());
+        sleepers.iter().filter_map(Weak::upgrade).for_each(|sleeper| sleeper.wake());
+    }
+
+    /// Wakes `sleeper` too when the source is stopped; one that comes later must ask once itself.
+    pub(crate) fn wake_too(&self, sleeper: Weak<dyn Sleeper>) {
+        let mut sleepers = self.sleepers();
+        sleepers.retain(|known| known.strong_count() > 0);
+        sleepers.push(sleeper);
+    }
+
+    fn sleepers(&self) -> MutexGuard<'_, Vec<Weak<dyn Sleeper>>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the source was told to end.
