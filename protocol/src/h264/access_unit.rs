@@ -9,7 +9,8 @@
 //!   that give two keyframes in a row the same `idr_pic_id`.
 //!
 //! It never reads a picture's content and never waits: a unit is known complete only when the next
-//! begins, so [`AccessUnits::flush`] ends it after a pause or at the end. Bound: one unit of
+//! begins (the header of a delimiter, parameter set or SEI is enough, a slice must be whole), so
+//! [`AccessUnits::flush`] ends it after a pause or at the end. Bound: one unit of
 //! [`ACCESS_UNIT_BYTES_MAX`] and 32 + 256 small parameter sets are held.
 
 use std::collections::BTreeMap;
@@ -134,6 +135,14 @@ impl AccessUnits {
         input.drain(..begin);
         self.offset += begin as u64;
         self.input = input;
+        // A producer that ends its pictures with a delimiter wants them to leave at once.
+        let pending =
+            self.input.first().filter(|_| self.aligned).map(|&header| NalType::of(header));
+        if self.last.is_some()
+            && pending.is_some_and(|kind| kind.begins_unit() && kind != NalType::Prefix)
+        {
+            self.end_unit(done);
+        }
         // Two bytes may be the head of a start code whose tail comes next.
         self.searched = self.input.len().saturating_sub(2);
         if self.input.len() > ACCESS_UNIT_BYTES_MAX { Err(SplitError::TooLong) } else { Ok(()) }

@@ -73,6 +73,26 @@ fn what_stands_between_pictures_belongs_to_the_next() {
     assert_eq!(units, [vec![9, 7, 8, 6, 5, 12], vec![9, 6, 1, 10], vec![7, 8]]);
 }
 
+/// A producer that ends its pictures with a delimiter does not have them wait for the next one: the
+/// header byte is enough. A slice's is not, it may be the next of the same picture.
+#[test]
+fn a_header_that_begins_a_picture_ends_the_one_before() {
+    for (header, ends) in [(9, true), (0x67, true), (0x68, true), (6, true), (0x41, false)] {
+        let head = stream(&[sps_nal(20, 15), pps_nal(0, false), Slice::IDR.nal()]);
+        let mut splitter = AccessUnits::new();
+        assert_eq!(splitter.push(&head).unwrap(), []);
+        assert_eq!(splitter.push(&[0, 0, 0, 1]).unwrap(), []);
+        let units = splitter.push(&[header]).unwrap();
+        assert_eq!(units.len(), usize::from(ends), "{header}");
+        if let [unit] = &units[..] {
+            assert_eq!(unit.data, head);
+        }
+        // What follows is the next one's, and its own only.
+        splitter.push(&[0x9a, 0x80]).unwrap();
+        assert!(splitter.flush().unwrap().len() == 1, "{header}");
+    }
+}
+
 #[test]
 fn a_prefix_waits_for_its_slice() {
     let sets = [sps_nal(20, 15), pps_nal(0, false)];

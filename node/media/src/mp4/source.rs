@@ -171,11 +171,7 @@ impl Source for Mp4Source {
 }
 
 /// Reads a sample, which its index has checked to lie in the file.
-pub(super) fn load(
-    file: &mut File,
-    sample: &Sample,
-    buffer: &mut Vec<u8>,
-) -> Result<(), Mp4Error> {
+pub(super) fn load(file: &mut File, sample: &Sample, buffer: &mut Vec<u8>) -> Result<(), Mp4Error> {
     file.seek(SeekFrom::Start(sample.offset))?;
     buffer.resize(sample.size as usize, 0);
     file.read_exact(buffer)?;

@@ -98,11 +98,7 @@ pub(super) fn track_id(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX - 1) + 1
 }
 
-fn video(
-    number: usize,
-    timescale: u32,
-    first: FirstPicture<'_>,
-) -> Result<Trak, mp4_atom::Error> {
+fn video(number: usize, timescale: u32, first: FirstPicture<'_>) -> Result<Trak, mp4_atom::Error> {
     let sps = first.sets.first_sps().ok_or(mp4_atom::Error::MissingBox(mp4_atom::Avcc::KIND))?;
     // A side of a picture is at most 3840.
     let short = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
@@ -201,11 +197,7 @@ fn track_fragment(run: &Run<'_>) -> Traf {
     let samples: Vec<TrunEntry> = run.entries.iter().map(entry).collect();
     let dts = u64::try_from(run.dts).unwrap_or(0);
     Traf {
-        tfhd: Tfhd {
-            track_id: track_id(run.track),
-            default_base_is_moof: true,
-            ..Tfhd::default()
-        },
+        tfhd: Tfhd { track_id: track_id(run.track), default_base_is_moof: true, ..Tfhd::default() },
         tfdt: Some(Tfdt { base_media_decode_time: dts }),
         trun: vec![Trun { data_offset: Some(0), samples: samples.into() }],
         ..Traf::default()

@@ -17,7 +17,6 @@ mod pes;
 mod program;
 mod psi;
 mod queue;
-mod reader;
 mod sink;
 mod sound;
 mod source;

@@ -15,8 +15,8 @@ use super::deliver::{Delivery, Pace};
 use super::error::TsError;
 use super::format;
 use super::queue::{Item, Queue};
-use super::reader::{PipeReader, Read1};
 use super::stream::{Found, Stream};
+use crate::pipe::{PipeReader, Read1};
 use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
 
 /// A live picture is taken to be complete when nothing follows for so long.

@@ -113,8 +113,8 @@ fn a_loop_has_no_seam() {
     let control = SourceControl::new();
     let mut source = Mp4Source::open(&path, Clock::new(), true).unwrap().unpaced();
     let span = 120 * 1_001;
-    let mut pictures = std::iter::from_fn(|| source.next(&control).unwrap())
-        .filter(|unit| unit.track == 0);
+    let mut pictures =
+        std::iter::from_fn(|| source.next(&control).unwrap()).filter(|unit| unit.track == 0);
     for round in 0..3 {
         for unit in &once {
             let looped = pictures.next().unwrap();

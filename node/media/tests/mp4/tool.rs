@@ -53,7 +53,8 @@ fn probe<const N: usize>(path: &Path, stream: &str, names: [&str; N]) -> Vec<[St
     let out = String::from_utf8(out).unwrap().replace("\n|", "|");
     let packet = |line: &str| {
         let field = |name: &str| {
-            line.split('|').find_map(|it| Some(it.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+            line.split('|')
+                .find_map(|it| Some(it.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
         };
         field("pts").map(|_| names.map(|name| field(name).unwrap_or_default()))
     };

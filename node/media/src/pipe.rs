@@ -13,7 +13,7 @@ use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
 /// Most that is read at once.
-const CHUNK_BYTES: usize = 64 * 1024;
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Most that is held.
 const BYTES_MAX: usize = 8 * CHUNK_BYTES;
