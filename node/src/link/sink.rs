@@ -10,10 +10,13 @@ use roommate_protocol::wire::code::StreamCode;
 
 use crate::clock::Clock;
 
-/// Priority of the newest group's stream. Below libp2p's substreams, which must never wait.
-pub const PRIORITY_NEWEST: i32 = -1;
+/// Priority of a stream to which nothing more is written, for the keyframe that is the last of it.
+/// Below libp2p's substreams, which must never wait.
+pub const PRIORITY_LEFT: i32 = -1;
+/// Priority of the newest group's stream.
+pub const PRIORITY_NEWEST: i32 = -2;
 /// Priority of the stream of the group before it.
-pub const PRIORITY_OLDER: i32 = -2;
+pub const PRIORITY_OLDER: i32 = -3;
 
 /// Why a stream could not be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
