@@ -34,6 +34,8 @@ pub struct Cursor {
     older: Option<Lane>,
     streams: u32,
     begun: bool,
+    /// The newest group that was here when the first was begun: the child catches up to there.
+    given: u64,
     /// Groups below are not sent.
     floor: u64,
     /// Groups from the floor on that are finished or given up.
@@ -55,6 +57,7 @@ impl Cursor {
             older: None,
             streams: 0,
             begun: false,
+            given: 0,
             floor: 0,
             done: BTreeSet::new(),
             timeout: None,
@@ -253,8 +256,10 @@ impl Cursor {
             let oldest = self.older.take();
             self.older = self.newest.take();
             let mut lane = self.lane(group, position, now);
-            lane.catching_up = !self.begun;
-            self.begun = true;
+            if !std::mem::replace(&mut self.begun, true) {
+                self.given = cache.newest().map_or(number, Group::number);
+            }
+            lane.catching_up = number <= self.given;
             self.newest = Some(lane);
             return oldest.and_then(|lane| self.give_up(lane, StreamCode::Stale));
         }

@@ -169,6 +169,23 @@ fn no_keyframe_is_asked_for_where_a_newer_one_waits() {
     assert_eq!(writes(&cursor.pull(&studio.cache, ms(900))).len(), 1);
 }
 
+/// What it lacks begins in the group before the newest: it is given both.
+#[test]
+fn who_comes_again_catches_up_on_all_groups_that_are_here_and_asks_for_no_keyframe() {
+    let mut studio = Studio::new();
+    (0..2).for_each(|group| studio.group(20, group * 700, 33));
+    let mut cursor = Cursor::new(feed(Some(Lacking { group: 0, seq: 4, piece: 0 })));
+    let mut child = Child::default();
+    while let pull @ Pull::Write(_) = cursor.pull(&studio.cache, ms(1_500)) {
+        assert!(!cursor.wants_keyframe(&studio.cache, ms(1_500)));
+        child.perform(&mut cursor, pull, 8_192, ms(1_500));
+    }
+    // It is live. From here on it may be late.
+    (0..9).for_each(|_| studio.publish(false, 5_000, ms(1_533)));
+    write_some(&mut cursor, &mut child, &studio.cache, 8_192, ms(1_900));
+    assert!(cursor.wants_keyframe(&studio.cache, ms(1_900)));
+}
+
 #[test]
 fn who_needed_the_head_that_left_waits_for_the_next_and_who_is_beyond_it_goes_on() {
     let mut studio = Studio::new();

@@ -119,6 +119,12 @@ impl Source {
         self.forced
     }
 
+    /// Requests for a keyframe that counted.
+    #[must_use]
+    pub fn requested(&self) -> u64 {
+        self.policy.requested()
+    }
+
     /// A child asks for a keyframe.
     pub fn want_keyframe(&mut self, child: PeerId, now: Mono) {
         let _ = self.policy.handle_request(child, now);
