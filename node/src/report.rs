@@ -25,11 +25,6 @@ impl Report {
         self.json
     }
 
-    /// When the command began.
-    pub fn start(&self) -> Instant {
-        self.start
-    }
-
     /// Writes one line: `t` and `role` first, then the fields of `body`.
     pub fn line(&self, body: Value) {
         self.write(body, false);

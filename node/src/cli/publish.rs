@@ -6,6 +6,7 @@ use roommate_protocol::room::Event;
 use roommate_protocol::trust::invite::Invite;
 use roommate_protocol::trust::ticket::Roles;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use super::args::PublishArgs;
 use super::end::{Countdown, Signals};
@@ -32,9 +33,15 @@ pub(super) async fn run(args: PublishArgs) -> Result<(), Fail> {
     let report = Report::new("publish", args.json);
     let mut countdown = Countdown::new(args.seconds)?;
     let desk = Desk::open(&args.common)?;
-    let opened = source::open(args.source.as_deref(), args.repeat, desk.clock)?;
     let trace = args.trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
     let mut signals = Signals::listen()?;
+    let (wanted, repeat, clock) = (args.source.clone(), args.repeat, desk.clock);
+    // On a thread that may block: nobody knows when something comes out of a pipe.
+    let opening = spawn_blocking(move || source::open(wanted.as_deref(), repeat, clock));
+    let opened = tokio::select! {
+        opened = opening => opened.map_err(Fail::new)??,
+        () = signals.wait() => return Ok(()),
+    };
     let (invite, made) = match &args.link {
         Some(link) => (desk.read_link(link)?, false),
         None => (new_room(&args, &desk)?, true),

@@ -52,7 +52,7 @@ impl Recordings {
     pub(super) fn new(wishes: Wishes) -> Self {
         let single = match wishes.out {
             Some(path) => Some(containers::mp4(path)),
-            None => None,
+            None => wishes.pipe.then(containers::transport_stream),
         };
         Self {
             single,

@@ -26,11 +26,13 @@ pub enum ReadEnd {
     /// The signed end of the group came.
     Ended,
     /// The group was cut: the parent reset the stream with this code (`None`: one of a newer
-    /// version), or the link is down.
+    /// version). A FIN without the signed end, behind something that can be shown, says `Stale` as
+    /// well.
     Reset(Option<StreamCode>),
     /// The link is down.
     LinkDown,
-    /// FIN without the signed end: counts against the parent, if the link lives.
+    /// FIN without the signed end and without a whole access unit: counts against the parent, if
+    /// the link lives.
     CutShort,
     /// The subscription is unknown or has ended: no offence.
     Gone,
@@ -172,6 +174,8 @@ async fn read_records<T: Time>(
                 let refused = take(&mut reader, &mut batch, &mut appends, &feeding);
                 break refused.unwrap_or(if reader.is_ended() {
                     ReadEnd::Ended
+                } else if reader.is_left() {
+                    ReadEnd::Reset(Some(StreamCode::Stale))
                 } else {
                     ReadEnd::CutShort
                 });

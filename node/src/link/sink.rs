@@ -12,10 +12,13 @@ use roommate_clock::Clock;
 
 /// Priority of a stream of sound. Below libp2p's substreams, which must never wait.
 pub const PRIORITY_SOUND: i32 = -1;
-/// Priority of the stream of the newest group of pictures.
-pub const PRIORITY_NEWEST: i32 = -2;
+/// Priority of a stream of pictures to which nothing more is written, for the keyframe that is the
+/// last of it.
+pub const PRIORITY_LEFT: i32 = -2;
+/// Priority of the newest group's stream of pictures.
+pub const PRIORITY_NEWEST: i32 = -3;
 /// Priority of the stream of the group before it.
-pub const PRIORITY_OLDER: i32 = -3;
+pub const PRIORITY_OLDER: i32 = -4;
 
 /// Why a stream could not be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,7 +20,8 @@ use roommate_protocol::wire::code::StreamCode;
 use tokio::sync::{mpsc, watch};
 
 use crate::link::sink::{
-    GateView, MediaSink, PRIORITY_NEWEST, PRIORITY_OLDER, PRIORITY_SOUND, SendHalf, SinkError, Time,
+    GateView, MediaSink, PRIORITY_LEFT, PRIORITY_NEWEST, PRIORITY_OLDER, PRIORITY_SOUND, SendHalf,
+    SinkError, Time,
 };
 use crate::link::{Cancel, FeedStats, SharedTrack};
 
@@ -133,6 +134,10 @@ impl<S: MediaSink, G: GateView, T: Time> Writer<S, G, T> {
                 Pull::Wait => Vec::new(),
                 Pull::Finish(stream) => {
                     self.streams.finish(stream);
+                    continue;
+                }
+                Pull::Leave(stream) => {
+                    self.streams.leave(stream);
                     continue;
                 }
                 Pull::Reset { stream, code } => {
@@ -310,6 +315,14 @@ impl<S: MediaSink> Streams<S> {
 
     fn finish(&mut self, stream: StreamNumber) {
         if let Some(mut open) = self.open.remove(&stream) {
+            open.half.finish();
+        }
+    }
+
+    /// Finishes a stream of whose last bytes nothing may be lost, before all others.
+    fn leave(&mut self, stream: StreamNumber) {
+        if let Some(mut open) = self.open.remove(&stream) {
+            open.half.set_priority(PRIORITY_LEFT);
             open.half.finish();
         }
     }

@@ -1,46 +1,65 @@
-//! What a recording is written into: a file for keeping. Says only how it ends; bytes are the media
-//! crate's.
+//! What a recording is written into: a file for keeping, or a pipe to a player. Says only how each
+//! ends; bytes are the media crate's.
 
 use std::path::PathBuf;
 
 use super::recorder::{Container, Open, Stopped};
 use roommate_media::ViewUnit;
-use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
-use roommate_media::source::TrackFormat;
+use roommate_media::mp4::{Mp4Sink, SinkError};
+use roommate_media::ts::{TsSink, TsSinkError};
 
 /// `--out FILE.mp4` and `--record`: a fragmented MP4 at `path`.
 pub fn mp4(path: PathBuf) -> Open {
     Box::new(move |formats| {
-        let video = formats.iter().enumerate().find_map(|(at, format)| match format {
-            TrackFormat::Video(video) => Some((at, video)),
-            TrackFormat::Audio(_) => None,
-        });
-        let (track, video) =
-            video.ok_or_else(|| Stopped::Failed("there are no pictures to record".to_owned()))?;
-        let sink = Mp4Sink::create(&path, SinkFormat::from(video)).map_err(failed)?;
-        Ok(Box::new(Pictures { track, sink }))
+        Mp4Sink::create(&path, formats)
+            .map(|sink| Box::new(sink) as Box<dyn Container>)
+            .map_err(failed)
     })
 }
 
-struct Pictures {
-    track: usize,
-    sink: Mp4Sink,
+/// `--out -`: MPEG-TS on standard output, flushed with every access unit.
+pub fn transport_stream() -> Open {
+    Box::new(|formats| {
+        TsSink::new(Box::new(std::io::stdout()), formats)
+            .map(|sink| Box::new(sink) as Box<dyn Container>)
+            .map_err(ended)
+    })
 }
 
-impl Container for Pictures {
+impl Container for Mp4Sink {
     fn push(&mut self, track: usize, unit: &ViewUnit) -> Result<(), Stopped> {
-        if track == self.track { self.sink.push(unit).map_err(failed) } else { Ok(()) }
+        Mp4Sink::push(self, track, unit).map_err(failed)
     }
 
     fn next_broadcast(&mut self) {
-        self.sink.next_broadcast();
+        Mp4Sink::next_broadcast(self);
     }
 
     fn finish(self: Box<Self>) -> Result<(), Stopped> {
-        self.sink.finish().map_err(failed)
+        Mp4Sink::finish(*self).map_err(failed)
+    }
+}
+
+impl Container for TsSink {
+    fn push(&mut self, track: usize, unit: &ViewUnit) -> Result<(), Stopped> {
+        TsSink::push(self, track, unit).map_err(ended)
+    }
+
+    /// It sees by itself that times have gone back.
+    fn next_broadcast(&mut self) {}
+
+    fn finish(self: Box<Self>) -> Result<(), Stopped> {
+        TsSink::finish(*self).map_err(ended)
     }
 }
 
 fn failed(error: SinkError) -> Stopped {
     Stopped::Failed(error.to_string())
+}
+
+fn ended(error: TsSinkError) -> Stopped {
+    match error {
+        TsSinkError::Closed => Stopped::Closed,
+        other => Stopped::Failed(other.to_string()),
+    }
 }

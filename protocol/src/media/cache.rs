@@ -53,6 +53,8 @@ pub struct TrackCache {
     groups: BTreeMap<u64, Group>,
     /// Groups below this have left and do not come back.
     floor: u64,
+    /// The seq behind the last access unit of the groups that have left.
+    seq_floor: u64,
     over: Option<Over>,
     counts: CacheCounts,
 }
@@ -84,6 +86,12 @@ impl TrackCache {
             return Appended::Gap;
         }
         let number = append.group();
+        if let Append::Unit { unit, .. } = append
+            && number >= self.floor
+            && self.contradicts_neighbours(number, unit.head().seq)
+        {
+            return Appended::Conflict;
+        }
         if let Some(group) = self.groups.get_mut(&number) {
             let appended = match append {
                 Append::Unit { unit, .. } => group.append_unit(unit, now),
@@ -111,6 +119,16 @@ impl TrackCache {
         }
     }
 
+    /// Whether seqs would not rise from group to group with an access unit `seq` in group `number`:
+    /// its publisher signed something else before. The largest seq is refused too, for nothing can
+    /// follow it.
+    fn contradicts_neighbours(&self, number: u64, seq: u64) -> bool {
+        let below = self.groups.range(..number).next_back();
+        let below = below.map_or(self.seq_floor, |(_, group)| behind(group));
+        let above = self.groups.range(number..).find(|(other, _)| **other > number);
+        seq < below || seq >= above.map_or(u64::MAX, |(_, group)| group.first_seq())
+    }
+
     fn make_room(&mut self, now: Mono) {
         if let Some(mut newest) = self.groups.last_entry() {
             newest.get_mut().shorten(OPEN_GROUP_BYTES_MAX);
@@ -122,8 +140,9 @@ impl TrackCache {
                     .oldest()
                     .is_some_and(|group| now.since(group.appended_at()) > OLDER_GROUP_AGE_MAX))
         {
-            let Some((number, _)) = self.groups.pop_first() else { return };
+            let Some((number, group)) = self.groups.pop_first() else { return };
             self.floor = number.saturating_add(1);
+            self.seq_floor = behind(&group);
         }
     }
 
@@ -212,6 +231,12 @@ impl TrackCache {
     pub fn counts(&self) -> CacheCounts {
         self.counts
     }
+}
+
+/// The seq behind the last access unit of which anything is here.
+fn behind(group: &Group) -> u64 {
+    let (seq, piece) = group.next();
+    seq.saturating_add(u64::from(piece > 0))
 }
 
 fn may_go_on(group: &Group) -> bool {

@@ -1,10 +1,12 @@
 //! What one child is sent next of one track, and what is given up. This file is the dropping policy.
 //!
-//! The newest group first, and beside it the one before; a third beginning gives up the oldest. A
-//! stream is given up for lateness only when a newer group is there to be sent *and* its oldest
-//! unsent access unit is older than the child's latency budget. Owned by the writer of that child;
-//! reads the cache, changes nothing in it, and never sees a clock that a peer could bend: age is
-//! time in this cache.
+//! The newest group first, and beside it the one before; a third beginning gives up the oldest. But
+//! a keyframe that was begun is brought to its end before a newer group begins, or a line on which a
+//! keyframe takes longer than a group would never show anything. A stream is given up for lateness
+//! only when a newer group is there to be sent *and* its oldest unsent access unit is older than the
+//! child's latency budget (`late`). Owned by the writer of that child; reads the cache, changes
+//! nothing in it but holds the one keyframe that is under way, and never sees a clock that a peer
+//! could bend: age is time in this cache.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,10 +16,12 @@ use crate::media::group::{Group, GroupState};
 use crate::media::lane::{Lane, Position};
 use crate::media::pull::{CursorCounts, Feed, Medium, Offer, Pull, Rank, StreamNumber};
 use crate::media::track::{Lacking, Over};
-use crate::time::{Deadline, Mono, Why, earliest};
+use crate::time::{Deadline, Mono};
 use crate::trust::id::PeerId;
 use crate::wire::code::StreamCode;
 use crate::wire::header::StreamHeader;
+
+mod late;
 
 /// How long a cut group with no newer one waits for a repair before its streams are given up.
 pub const REPAIR_TIME_MAX: Duration = Duration::from_secs(1);
@@ -30,11 +34,15 @@ pub struct Cursor {
     older: Option<Lane>,
     streams: u32,
     begun: bool,
+    /// The newest group that was here when the first was begun: the child catches up to there.
+    given: u64,
     /// Groups below are not sent.
     floor: u64,
     /// Groups from the floor on that are finished or given up.
     done: BTreeSet<u64>,
     timeout: Option<Deadline>,
+    /// When it was last asked.
+    pulled_at: Mono,
     /// First seq of the feed, and the seq behind the last one seen.
     seen: Option<(u64, u64)>,
     counts: CursorCounts,
@@ -49,9 +57,11 @@ impl Cursor {
             older: None,
             streams: 0,
             begun: false,
+            given: 0,
             floor: 0,
             done: BTreeSet::new(),
             timeout: None,
+            pulled_at: Mono::default(),
             seen: None,
             counts: CursorCounts::default(),
         }
@@ -60,6 +70,7 @@ impl Cursor {
     /// The next thing to do. Ask again after each answer but `Wait` and `Ended`.
     pub fn pull(&mut self, cache: &TrackCache, now: Mono) -> Pull {
         self.timeout = None;
+        self.pulled_at = now;
         if let Some(over @ (Over::Retracted | Over::PublisherGone)) = cache.over() {
             return self.give_up_all().unwrap_or(Pull::Ended(over));
         }
@@ -90,7 +101,8 @@ impl Cursor {
         self.counts.bytes += bytes as u64;
         let lanes = [&mut self.newest, &mut self.older].into_iter().flatten();
         if let Some(lane) = lanes.into_iter().find(|lane| lane.stream == stream) {
-            self.counts.sent += lane.wrote(bytes);
+            self.counts.sent += lane.wrote(bytes, self.pulled_at);
+            lane.note_written(self.counts.bytes);
         }
     }
 
@@ -126,7 +138,8 @@ impl Cursor {
         }
         match &self.newest {
             Some(lane) => {
-                let oldest = cache.group(lane.group).and_then(|group| lane.oldest_unsent_at(group));
+                let newest = cache.newest().filter(|newest| newest.number() == lane.group);
+                let oldest = newest.and_then(|group| lane.oldest_unsent_at(group));
                 !lane.catching_up && oldest.is_some_and(|at| now.since(at) > self.feed.latency)
             }
             None => cache.newest().is_some_and(|newest| newest.state() == GroupState::Open),
@@ -159,7 +172,7 @@ impl Cursor {
                 continue;
             }
             let Some(position) = self.start_of(group) else { continue };
-            if let Some(reset) = self.begin(group, position, now) {
+            if let Some(reset) = self.begin(cache, group, position, now) {
                 return Some(reset);
             }
         }
@@ -226,15 +239,27 @@ impl Cursor {
         })
     }
 
-    fn begin(&mut self, group: &Group, position: Position, now: Mono) -> Option<Pull> {
+    fn begin(
+        &mut self,
+        cache: &TrackCache,
+        group: &Group,
+        position: Position,
+        now: Mono,
+    ) -> Option<Pull> {
         let number = group.number();
         let newest = self.newest.as_ref().map(|lane| lane.group);
         if newest.is_none_or(|newest| number > newest) {
+            let under_way = self.newest.as_ref().filter(|lane| lane.is_under_way());
+            if under_way.is_some_and(|lane| !late::is_hopeless(lane, cache, group, now)) {
+                return None;
+            }
             let oldest = self.older.take();
             self.older = self.newest.take();
-            let mut lane = self.lane(number, position, now);
-            lane.catching_up = !self.begun;
-            self.begun = true;
+            let mut lane = self.lane(group, position, now);
+            if !std::mem::replace(&mut self.begun, true) {
+                self.given = cache.newest().map_or(number, Group::number);
+            }
+            lane.catching_up = number <= self.given;
             self.newest = Some(lane);
             return oldest.and_then(|lane| self.give_up(lane, StreamCode::Stale));
         }
@@ -250,16 +275,16 @@ impl Cursor {
             return None;
         }
         let oldest = self.older.take();
-        self.older = Some(self.lane(number, position, now));
+        self.older = Some(self.lane(group, position, now));
         oldest.and_then(|lane| self.give_up(lane, StreamCode::Stale))
     }
 
-    fn lane(&mut self, group: u64, position: Position, now: Mono) -> Lane {
+    fn lane(&mut self, group: &Group, position: Position, now: Mono) -> Lane {
         let header = StreamHeader {
             subscription: self.feed.subscription,
             broadcast: self.feed.track.broadcast,
             track: self.feed.track.track,
-            group,
+            group: group.number(),
             layer: 0,
             first_seq: position.seq,
             first_piece: position.first_piece,
@@ -268,74 +293,6 @@ impl Cursor {
         let stream = StreamNumber(self.streams);
         self.streams = self.streams.wrapping_add(1);
         Lane::new(stream, group, header.encode(), position, now)
-    }
-
-    fn give_up_all(&mut self) -> Option<Pull> {
-        while let Some(lane) = self.older.take().or_else(|| self.newest.take()) {
-            if let Some(reset) = self.give_up(lane, StreamCode::Lost) {
-                return Some(reset);
-            }
-        }
-        None
-    }
-
-    fn give_up_evicted(&mut self, cache: &TrackCache) -> Option<Pull> {
-        let evicted = |lane: &mut Lane| {
-            cache.group(lane.group).map_or(!lane.is_finished(), |group| lane.is_evicted(group))
-        };
-        while let Some(lane) = self.older.take_if(evicted).or_else(|| self.newest.take_if(evicted))
-        {
-            if let Some(reset) = self.give_up(lane, StreamCode::Evicted) {
-                return Some(reset);
-            }
-        }
-        None
-    }
-
-    fn give_up_late(&mut self, cache: &TrackCache, now: Mono) -> Option<Pull> {
-        if let Some(lane) = &self.older
-            && let Some(group) = cache.group(lane.group)
-            && !lane.is_finished()
-        {
-            // A newer group is there to be sent: `newest` is begun only then.
-            let cut = matches!(group.state(), GroupState::Cut { .. });
-            let oldest = lane.oldest_unsent_at(group);
-            let late = oldest.is_some_and(|at| now.since(at) > self.feed.latency);
-            if (cut || late)
-                && let Some(lane) = self.older.take()
-            {
-                if let Some(reset) = self.give_up(lane, StreamCode::Stale) {
-                    return Some(reset);
-                }
-            } else if let Some(at) = oldest {
-                // Late is *older than* the budget: the first instant after it.
-                let at = at + self.feed.latency + Duration::from_micros(1);
-                self.timeout = Some((at, Why("older group becomes stale")));
-            }
-        }
-        if let Some(lane) = &self.newest
-            && let Some(GroupState::Cut { at, .. }) = cache.group(lane.group).map(Group::state)
-        {
-            let lost_at = at.max(lane.begun_at) + REPAIR_TIME_MAX;
-            if now < lost_at {
-                self.timeout = earliest([self.timeout, Some((lost_at, Why("repair failed")))]);
-            } else if let Some(lane) = self.newest.take() {
-                return self.give_up(lane, StreamCode::Lost);
-            }
-        }
-        None
-    }
-
-    /// Counts what is lost with `lane`. A stream that nothing was written to needs no reset: the
-    /// child never hears of it.
-    fn give_up(&mut self, lane: Lane, code: StreamCode) -> Option<Pull> {
-        self.done.insert(lane.group);
-        if !lane.written {
-            return None;
-        }
-        self.counts.reset += lane.unsent_units();
-        self.counts.reset_streams += 1;
-        Some(Pull::Reset { stream: lane.stream, code })
     }
 
     fn finish(&mut self) -> Option<StreamNumber> {
@@ -350,7 +307,9 @@ impl Cursor {
         let older = self.older.as_mut().map(|lane| (Rank::Older, lane));
         let mut offers = Vec::new();
         for (rank, lane) in newest.into_iter().chain(older) {
-            let chunks = cache.group(lane.group).map(|group| lane.offer(group)).unwrap_or_default();
+            let newer = cache.newest().is_some_and(|newest| newest.number() > lane.group);
+            let alone = newer && lane.is_under_way();
+            let chunks = lane.offer(cache.group(lane.group), alone);
             if chunks.is_empty() {
                 lane.catching_up = false;
             } else {

@@ -74,7 +74,8 @@ impl Unit {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes of its head and of the pieces that are here.
+    pub(super) fn bytes(&self) -> usize {
         self.signed.bytes().len() + self.pieces.iter().map(Bytes::len).sum::<usize>()
     }
 }

@@ -5,8 +5,8 @@
 
 use bytes::{Buf, Bytes};
 
-use crate::limits::WRITE_BYTES_MAX;
-use crate::media::group::Group;
+use crate::limits::{UNSENT_BYTES_MAX, WRITE_BYTES_MAX};
+use crate::media::group::{Group, Unit};
 use crate::media::pull::StreamNumber;
 use crate::time::Mono;
 
@@ -47,6 +47,15 @@ pub(super) struct Lane {
     pub(super) first_seq: u64,
     /// Seq behind the last access unit seen in its group.
     pub(super) seen_next: u64,
+    /// When something was last written.
+    pub(super) wrote_at: Mono,
+    /// It began with its group's keyframe.
+    opens: bool,
+    /// The keyframe, once all of it is there and until it is written: its group may leave the cache
+    /// before it is through.
+    held: Option<Unit>,
+    /// What the cursor had written in all when the keyframe was.
+    whole_at: Option<u64>,
     header: Bytes,
     position: Position,
     /// Bytes of the current element that were written.
@@ -58,19 +67,23 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         stream: StreamNumber,
-        group: u64,
+        group: &Group,
         header: Bytes,
         position: Position,
         now: Mono,
     ) -> Self {
         Self {
             stream,
-            group,
+            group: group.number(),
             begun_at: now,
             written: false,
             catching_up: false,
             first_seq: position.seq,
             seen_next: position.seq,
+            wrote_at: now,
+            opens: group.has_head() && position.seq == group.first_seq(),
+            held: None,
+            whole_at: None,
             header,
             position,
             offset: 0,
@@ -84,9 +97,44 @@ impl Lane {
         self.finished
     }
 
-    /// Whether what comes next has left `group`.
-    pub(super) fn is_evicted(&self, group: &Group) -> bool {
-        !self.finished && self.position.seq < group.first_seq()
+    /// Whether what comes next has left the cache.
+    pub(super) fn is_evicted(&self, group: Option<&Group>) -> bool {
+        let gone = group.is_none_or(|group| self.position.seq < group.first_seq());
+        let held = self.held.is_some() && self.is_under_way();
+        gone && !self.finished && !held
+    }
+
+    /// Whether its keyframe was begun and is not whole.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.opens && self.written && self.position.seq == self.first_seq
+    }
+
+    /// Bytes of its keyframe that are still to be written; `None` if not all of it is there.
+    pub(super) fn keyframe_left(&self, group: Option<&Group>) -> Option<usize> {
+        let own = || group.and_then(|group| group.unit(self.first_seq));
+        let unit = self.held.as_ref().or_else(own).filter(|unit| unit.completed_at().is_some())?;
+        let (head, first) = match self.position.part {
+            0 => (unit.signed().bytes().len(), self.position.first_piece),
+            part => (0, part - 1),
+        };
+        let pieces: usize =
+            (first..unit.signed().pieces()).map(|index| unit.signed().piece_bytes(index)).sum();
+        Some((head + pieces).saturating_sub(self.offset))
+    }
+
+    /// Notes what the cursor has written in all.
+    pub(super) fn note_written(&mut self, all: u64) {
+        if self.opens && self.position.seq != self.first_seq {
+            self.held = None;
+            self.whole_at.get_or_insert(all);
+        }
+    }
+
+    /// Whether its keyframe was written so lately that some of it may not have been sent: nothing is
+    /// written while [`UNSENT_BYTES_MAX`] are unsent. Afterwards some of it may still wait behind a
+    /// newer group, which is then nearly through itself and is seen in its place.
+    pub(super) fn is_just_whole(&self, all: u64) -> bool {
+        self.whole_at.is_some_and(|at| all.saturating_sub(at) < UNSENT_BYTES_MAX as u64)
     }
 
     /// When the oldest access unit that is not wholly written came to the cache.
@@ -99,9 +147,14 @@ impl Lane {
         self.seen_next.saturating_sub(self.position.seq)
     }
 
-    /// What can be written next, for one vectored write; empty if nothing is there.
-    pub(super) fn offer(&mut self, group: &Group) -> Vec<Bytes> {
+    /// What can be written next, for one vectored write; empty if nothing is there. Of a keyframe
+    /// alone, where a newer group waits for it.
+    pub(super) fn offer(&mut self, group: Option<&Group>, alone: bool) -> Vec<Bytes> {
         self.plan.clear();
+        if self.opens && self.whole_at.is_none() && self.held.is_none() {
+            let unit = group.and_then(|group| group.unit(self.first_seq));
+            self.held = unit.filter(|unit| unit.completed_at().is_some()).cloned();
+        }
         let mut chunks = Vec::new();
         if !self.header.is_empty() {
             chunks.push(self.header.clone());
@@ -109,7 +162,7 @@ impl Lane {
         let mut room = WRITE_BYTES_MAX - self.header.len();
         let (mut position, mut offset) = (self.position, self.offset);
         while room > 0
-            && let Some((element, next, ends)) = element(position, group)
+            && let Some((element, next, ends)) = element(position, self.held.as_ref(), group)
         {
             let rest = element.slice(offset..);
             let taken = rest.len().min(room);
@@ -117,7 +170,7 @@ impl Lane {
             chunks.push(rest.slice(..taken));
             room -= taken;
             offset = 0;
-            if ends == Ends::Group {
+            if ends == Ends::Group || (alone && ends == Ends::Unit) {
                 break;
             }
             position = next;
@@ -130,8 +183,9 @@ impl Lane {
     }
 
     /// `bytes` of the last offer were written; gives the access units that are now wholly written.
-    pub(super) fn wrote(&mut self, bytes: usize) -> u64 {
+    pub(super) fn wrote(&mut self, bytes: usize, now: Mono) -> u64 {
         self.written |= bytes > 0;
+        self.wrote_at = now;
         let of_header = bytes.min(self.header.len());
         self.header.advance(of_header);
         let mut bytes = bytes - of_header;
@@ -158,15 +212,20 @@ impl Lane {
 }
 
 /// The element at `position` if it is there, the position behind it, and what it ends.
-fn element(position: Position, group: &Group) -> Option<(&Bytes, Position, Ends)> {
+fn element<'a>(
+    position: Position,
+    held: Option<&'a Unit>,
+    group: Option<&'a Group>,
+) -> Option<(&'a Bytes, Position, Ends)> {
     let Position { seq, part, first_piece } = position;
     if part == 0
-        && let Some(end) = group.end()
+        && let Some(end) = group.and_then(Group::end)
         && end.next_seq() == seq
     {
         return Some((end.bytes(), position, Ends::Group));
     }
-    let unit = group.unit(seq)?;
+    let held = held.filter(|unit| unit.signed().head().seq == seq);
+    let unit = held.or_else(|| group.and_then(|group| group.unit(seq)))?;
     if part == 0 {
         let next = Position { seq, part: first_piece.saturating_add(1), first_piece: 0 };
         return Some((unit.signed().bytes(), next, Ends::Nothing));

@@ -69,6 +69,10 @@ pub enum Pull {
     Write(Vec<Offer>),
     /// All of this stream was written: finish it. The cursor has forgotten it.
     Finish(StreamNumber),
+    /// Nothing more of this stream will be written, but what was written and has not left is worth
+    /// more than anything else: make it the most urgent, and finish it, without the signed end. The
+    /// cursor has forgotten it.
+    Leave(StreamNumber),
     /// Reset this stream. The cursor has forgotten it and goes on with the newest keyframe.
     Reset {
         /// The stream.
@@ -89,9 +93,9 @@ pub struct CursorCounts {
     pub sent: u64,
     /// Access units of groups that were never begun for this child.
     pub skipped: u64,
-    /// Access units not wholly written when their stream was reset.
+    /// Access units not wholly written when their stream was reset or left.
     pub reset: u64,
-    /// Streams reset.
+    /// Streams reset or left.
     pub reset_streams: u64,
     /// Bytes written.
     pub bytes: u64,

@@ -97,7 +97,9 @@ impl Reorder {
         }
         while let Some(place) = self.place {
             let unit = cache.group(place.group).and_then(|group| group.unit(place.seq));
-            if let Some(unit) = unit
+            // Never the same again, whatever the cache holds.
+            let rises = self.counts.last_seq.is_none_or(|last| place.seq > last);
+            if let Some(unit) = unit.filter(|_| rises)
                 && let Some(completed_at) = unit.completed_at()
             {
                 return Ordered::Ready(self.deliver(place, unit.clone(), completed_at));
@@ -117,7 +119,7 @@ impl Reorder {
         let ready_at = completed_at.max(self.in_order_at);
         self.in_order_at = ready_at;
         if let Some(last) = self.counts.last_seq {
-            // A publisher's seqs are its own word: they may leap, and fall back with a later group.
+            // A publisher's seqs are its own word: they may leap.
             let missing = place.seq.saturating_sub(last).saturating_sub(1);
             self.counts.gaps = self.counts.gaps.saturating_add(missing);
         }

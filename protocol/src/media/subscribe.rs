@@ -45,6 +45,8 @@ pub struct ReaderCounts {
     pub records: u64,
     /// Pieces whose hash was right.
     pub pieces: u64,
+    /// Access units that came to their end.
+    pub units: u64,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,13 @@ impl StreamReader {
     /// The stream was finished: whether that was behind the signed end. If not, the group is cut.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, State::Ended)
+    }
+
+    /// The stream was finished without the signed end: whether it brought something that can be
+    /// shown. Then its sender has given up the rest for a newer group, as with
+    /// [`StreamCode::Stale`](crate::wire::code::StreamCode::Stale), but not what was under way.
+    pub fn is_left(&self) -> bool {
+        !self.is_ended() && self.counts.units > 0
     }
 
     /// The group that this stream carries.
@@ -215,6 +224,7 @@ impl StreamReader {
         out.push(Append::Piece { group: self.group, seq: unit.head().seq, index: *index, data });
         *index += 1;
         if *index == unit.pieces() {
+            self.counts.units += 1;
             self.state = State::Head;
         }
         Ok(())

@@ -72,14 +72,6 @@ pub fn encode(kind: u16, value: &impl Serialize) -> Result<Bytes, EncodeError> {
 }
 
 impl Frame {
-    /// The bytes of a frame of type `kind`; see [`encode`].
-    ///
-    /// # Errors
-    /// [`EncodeError`] where the value is too long or has no form.
-    pub fn encode(kind: u16, value: &impl Serialize) -> Result<Bytes, EncodeError> {
-        encode(kind, value)
-    }
-
     /// Type and body of a frame whose length was taken off already.
     ///
     /// # Errors

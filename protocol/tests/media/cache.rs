@@ -5,6 +5,7 @@ use roommate_protocol::media::cache::{Newcomer, TrackCache};
 use roommate_protocol::media::group::{Group, GroupState};
 use roommate_protocol::media::publish::{PublishRefusal, TrackPublisher};
 use roommate_protocol::media::track::{Append, Appended, CutWhy, Lacking, Over};
+use roommate_protocol::wire::record::UnitHead;
 
 use crate::world::{Studio, bytes, head, ms, signer, unit};
 
@@ -86,6 +87,36 @@ fn a_group_begins_with_its_keyframe_only() {
     let end = Append::End { group: 7, end: signer().sign_end(7, 0, 4, false) };
     assert_eq!(cache.append(&end, ms(0)), Appended::Gap);
     assert_eq!(cache.groups().count(), 0);
+}
+
+#[test]
+fn seqs_rise_from_group_to_group_or_are_refused() {
+    let data = bytes(0, 1);
+    let unit = |group, seq, keyframe| {
+        let unit = signer().sign_unit(group, 0, UnitHead { seq, ..head(0, keyframe) }, &data);
+        Append::Unit { group, unit: unit.unwrap() }
+    };
+    let piece = |group, seq| Append::Piece { group, seq, index: 0, data: data.clone() };
+    let mut cache = TrackCache::new();
+    for (group, seq) in [(2, 10), (6, 30)] {
+        assert_eq!(cache.append(&unit(group, seq, true), ms(0)), Appended::Added);
+        assert_eq!(cache.append(&piece(group, seq), ms(0)), Appended::Added);
+    }
+    for (group, seq) in [(3, 10), (3, 30), (4, u64::MAX), (7, 30), (7, 0), (1, 10), (7, u64::MAX)] {
+        let appended = cache.append(&unit(group, seq, true), ms(1));
+        assert_eq!(appended, Appended::Conflict, "group {group} from {seq}");
+    }
+    assert_eq!(cache.append(&unit(4, 11, true), ms(1)), Appended::Added);
+    assert_eq!(cache.append(&piece(4, 11), ms(1)), Appended::Added);
+    // What has begun may not run into the next one either.
+    assert_eq!(cache.append(&unit(2, 11, false), ms(1)), Appended::Conflict);
+    assert_eq!(cache.append(&unit(2, 10, true), ms(1)), Appended::Already);
+    // Nor begin behind what has left.
+    for (group, seq) in [(7, 31), (8, 32), (9, 33)] {
+        assert_eq!(cache.append(&unit(group, seq, true), ms(2)), Appended::Added);
+    }
+    assert_eq!(numbers(&cache), [7, 8, 9]);
+    assert_eq!(cache.counts().conflicts, 8);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use roommate_protocol::limits::OPEN_GROUP_BYTES_MAX;
 use roommate_protocol::media::cache::TrackCache;
 use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::pull::{Pull, Rank, StreamNumber};
@@ -12,27 +11,46 @@ use roommate_protocol::wire::code::StreamCode;
 
 use crate::world::{Child, Studio, feed, ms};
 
-fn cursor() -> Cursor {
+pub(crate) fn cursor() -> Cursor {
     Cursor::new(feed(None))
 }
 
 /// Writes `bytes` of the first offer.
-fn write_some(cursor: &mut Cursor, child: &mut Child, cache: &TrackCache, bytes: usize, at: Mono) {
+pub(crate) fn write_some(
+    cursor: &mut Cursor,
+    child: &mut Child,
+    cache: &TrackCache,
+    bytes: usize,
+    at: Mono,
+) {
     let pull = cursor.pull(cache, at);
     assert!(matches!(pull, Pull::Write(_)), "{pull:?}");
     child.perform(cursor, pull, bytes, at);
 }
 
-fn writes(pull: &Pull) -> Vec<(u32, Rank)> {
+/// Writes until so many access units are wholly written in all; how many that are.
+pub(crate) fn write_until_sent(
+    cursor: &mut Cursor,
+    child: &mut Child,
+    cache: &TrackCache,
+    units: u64,
+) -> u64 {
+    while cursor.counts().sent < units {
+        write_some(cursor, child, cache, 2000, ms(100));
+    }
+    cursor.counts().sent
+}
+
+pub(crate) fn writes(pull: &Pull) -> Vec<(u32, Rank)> {
     let Pull::Write(offers) = pull else { panic!("{pull:?}") };
     offers.iter().map(|offer| (offer.stream.0, offer.rank)).collect()
 }
 
-fn reset(stream: u32, code: StreamCode) -> Pull {
+pub(crate) fn reset(stream: u32, code: StreamCode) -> Pull {
     Pull::Reset { stream: StreamNumber(stream), code }
 }
 
-fn received(child: &Child, group: u64) -> u64 {
+pub(crate) fn received(child: &Child, group: u64) -> u64 {
     child.cache.group(group).map_or(0, |group| group.next().0 - group.first_seq())
 }
 
@@ -82,7 +100,9 @@ fn the_newest_group_is_offered_first_and_the_older_beside_it() {
     let mut studio = Studio::new();
     studio.group(5, 0, 33);
     let (mut cursor, mut child) = (cursor(), Child::default());
-    write_some(&mut cursor, &mut child, &studio.cache, 8192, ms(100));
+    for _ in 0..2 {
+        write_some(&mut cursor, &mut child, &studio.cache, 8192, ms(100));
+    }
     studio.group(0, 200, 33);
     let both = cursor.pull(&studio.cache, ms(200));
     assert_eq!(writes(&both), [(1, Rank::Newest), (0, Rank::Older)]);
@@ -116,18 +136,18 @@ fn late_alone_is_no_reason_to_reset() {
 #[test]
 fn a_newer_group_alone_is_no_reason_and_both_together_are() {
     let mut studio = Studio::new();
-    studio.group(5, 0, 33);
+    studio.group(10, 0, 33);
     let (mut cursor, mut child) = (cursor(), Child::default());
-    write_some(&mut cursor, &mut child, &studio.cache, 8192, ms(0));
-    studio.group(0, 200, 33);
-    // The oldest unsent access unit is the keyframe of time 0; the budget is 300 ms.
-    assert_eq!(writes(&cursor.pull(&studio.cache, ms(300))).len(), 2);
+    let whole = write_until_sent(&mut cursor, &mut child, &studio.cache, 8);
+    studio.group(0, 400, 33);
+    // The oldest unsent access unit is the ninth, of time 264; the budget is 300 ms.
+    assert_eq!((whole, writes(&cursor.pull(&studio.cache, ms(564))).len()), (8, 2));
     let (at, _) = cursor.poll_timeout().unwrap();
-    assert_eq!(at, ms(300) + Duration::from_micros(1));
+    assert_eq!(at, ms(564) + Duration::from_micros(1));
     assert_eq!(cursor.pull(&studio.cache, at), reset(0, StreamCode::Stale));
     assert_eq!(writes(&cursor.pull(&studio.cache, at)), [(1, Rank::Newest)]);
     let counts = cursor.counts();
-    assert_eq!((counts.sent, counts.reset, counts.reset_streams, counts.skipped), (0, 6, 1, 0));
+    assert_eq!((counts.sent, counts.reset, counts.reset_streams, counts.skipped), (8, 3, 1, 0));
 }
 
 #[test]
@@ -152,16 +172,16 @@ fn a_third_group_gives_up_the_oldest() {
     let mut studio = Studio::new();
     let (mut cursor, mut child) = (cursor(), Child::default());
     for group in 0..2 {
-        studio.group(5, group * 50, 1);
-        write_some(&mut cursor, &mut child, &studio.cache, 8192, ms(group * 50));
+        studio.group(10, group * 50, 1);
+        write_until_sent(&mut cursor, &mut child, &studio.cache, (group + 1) * 8);
     }
     assert_eq!(cursor.streams().count(), 2);
-    studio.group(5, 100, 1);
+    studio.group(10, 100, 1);
     assert_eq!(cursor.pull(&studio.cache, ms(101)), reset(0, StreamCode::Stale));
     let both = cursor.pull(&studio.cache, ms(101));
     assert_eq!(writes(&both), [(2, Rank::Newest), (1, Rank::Older)]);
     let counts = cursor.counts();
-    assert_eq!((counts.sent, counts.reset, counts.reset_streams, counts.skipped), (0, 6, 1, 0));
+    assert_eq!((counts.sent, counts.reset, counts.reset_streams, counts.skipped), (16, 3, 1, 0));
 }
 
 #[test]
@@ -258,40 +278,12 @@ fn what_is_lacking_and_gone_is_replaced_by_the_newest_keyframe() {
 }
 
 #[test]
-fn who_needed_the_head_that_left_is_reset_and_who_is_beyond_it_goes_on() {
-    let mut studio = Studio::new();
-    studio.publish(true, 1_000_000, ms(0));
-    let [mut slow, mut quick] = [cursor(), cursor()];
-    let [mut slow_child, mut quick_child] = [Child::default(), Child::default()];
-    write_some(&mut slow, &mut slow_child, &studio.cache, 8192, ms(0));
-    while studio.cache.newest().unwrap().has_head() {
-        studio.publish(false, 1_000_000, ms(10));
-        assert_eq!(quick_child.drain(&mut quick, &studio.cache, ms(10)), Pull::Wait);
-    }
-    assert!(studio.cache.bytes() <= OPEN_GROUP_BYTES_MAX);
-    assert_eq!(slow_child.drain(&mut slow, &studio.cache, ms(20)), Pull::Wait);
-    assert_eq!(slow_child.resets, [(0, StreamCode::Evicted)]);
-    assert!(quick_child.resets.is_empty() && quick.counts().sent == studio.seq);
-    // It waits for the next keyframe, and asks for one; so does a newcomer.
-    let mut newcomer = cursor();
-    assert_eq!(newcomer.pull(&studio.cache, ms(20)), Pull::Wait);
-    for waiting in [&slow, &newcomer] {
-        assert!(waiting.wants_keyframe(&studio.cache, ms(20)));
-    }
-    assert!(!quick.wants_keyframe(&studio.cache, ms(20)));
-    studio.publish(true, 9000, ms(30));
-    for cursor in [&mut slow, &mut newcomer] {
-        assert!(matches!(cursor.pull(&studio.cache, ms(30)), Pull::Write(_)));
-    }
-}
-
-#[test]
 fn a_cut_group_is_stale_beside_a_newer_one() {
     let mut studio = Studio::new();
-    studio.group(5, 0, 1);
+    studio.group(20, 0, 1);
     let (mut cursor, mut child) = (cursor(), Child::default());
     let mut relay = TrackCache::new();
-    studio.appends[..6].iter().for_each(|append| {
+    studio.appends[..40].iter().for_each(|append| {
         relay.append(append, ms(0));
     });
     child.drain(&mut cursor, &relay, ms(1));

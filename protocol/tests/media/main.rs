@@ -4,6 +4,7 @@
 mod cache;
 mod cursor;
 mod golden;
+mod keyframes;
 mod record;
 mod reorder;
 mod sound;

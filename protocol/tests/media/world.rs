@@ -129,6 +129,7 @@ pub(crate) struct Child {
     pub(crate) headers: Vec<StreamHeader>,
     pub(crate) resets: Vec<(u64, StreamCode)>,
     pub(crate) finished: Vec<u64>,
+    pub(crate) left: Vec<u64>,
 }
 
 impl Child {
@@ -177,6 +178,10 @@ impl Child {
             Pull::Finish(stream) => {
                 assert!(self.streams[&stream].1.as_ref().unwrap().is_ended());
                 self.finished.push(self.group(stream));
+            }
+            Pull::Leave(stream) => {
+                assert!(self.streams[&stream].1.as_ref().unwrap().is_left());
+                self.left.push(self.group(stream));
             }
             Pull::Reset { stream, code } => self.resets.push((self.group(stream), code)),
             Pull::Wait | Pull::Ended(_) => return false,

@@ -17,6 +17,7 @@ use roommate_protocol::trust::invite::{CertificateTerms, Invite};
 use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::trust::ticket::{Expiry, Roles, TicketChain};
 
+mod trouble;
 mod wiring;
 
 /// One way, everywhere.
@@ -25,8 +26,6 @@ pub(crate) const MS: u64 = 1_000;
 pub(crate) const S: u64 = 1_000_000;
 /// When the world begins, as people say it.
 pub(crate) const EPOCH: i64 = 1_780_000_000 * S as i64;
-/// How long QUIC waits for a peer that says nothing.
-const IDLE: u64 = 10 * S;
 
 /// One node, by its place in the world.
 pub(crate) type Who = usize;
@@ -208,60 +207,6 @@ impl World {
         node.room = Some(machine);
         self.touched.insert(who);
         self.drain(who);
-    }
-
-    /// SIGKILL: the others notice by silence, or by a new start.
-    pub(crate) fn kill(&mut self, who: Who) {
-        self.nodes[who].room = None;
-        self.touched.insert(who);
-        self.nodes[who].starts += 100;
-        self.starve(who);
-    }
-
-    /// SIGSTOP, or a closed lid: nothing is read, nothing is done.
-    pub(crate) fn sleep(&mut self, who: Who) {
-        self.nodes[who].asleep = true;
-        self.touched.insert(who);
-        self.starve(who);
-    }
-
-    pub(crate) fn wake(&mut self, who: Who) {
-        self.nodes[who].asleep = false;
-        self.touched.insert(who);
-    }
-
-    /// The node's loop is blocked; its connections live on.
-    pub(crate) fn block(&mut self, who: Who) {
-        self.nodes[who].backlog = Some(Vec::new());
-        self.touched.insert(who);
-    }
-
-    /// The loop goes on: with deadlines that have passed, then with what has come.
-    pub(crate) fn unblock(&mut self, who: Who) {
-        let backlog = self.nodes[who].backlog.take().unwrap_or_default();
-        self.act(who, |room, now| room.handle_timeout(now));
-        for (happening, read_at) in backlog {
-            self.happen(happening, read_at);
-        }
-    }
-
-    /// The other ends of a dead or sleeping node's connections wait for QUIC's idle timeout.
-    fn starve(&mut self, who: Who) {
-        for (conn, wire) in self.wires.clone() {
-            if wire.up && wire.has(who) {
-                let other = wire.other(who);
-                self.later(IDLE, |world| Happening::Down {
-                    conn,
-                    to: other,
-                    life: world.life(other),
-                });
-            }
-        }
-    }
-
-    /// From now on this connection looks up and carries nothing.
-    pub(crate) fn mute(&mut self, conn: ConnId) {
-        self.muted.insert(conn);
     }
 
     /// The seed of the next stranger's key.

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
+use roommate_protocol::address::{Address, Carrier, Host, Kind};
+use roommate_protocol::rooms::record::{Claim, Record};
+use roommate_protocol::time::Wall;
 use roommate_protocol::trust::envelope::Envelope;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::trust::invite::Invite;
@@ -83,4 +86,34 @@ fn golden_rid() {
     assert_eq!(rid::verify(&key.rid(), b"a registration", &signature), Ok(()));
     let sealed = golden_bytes("rid-sealed.hex", &key.seal(b"addresses", &[9; 32]));
     assert_eq!(key.open(&sealed).as_deref(), Ok(&b"addresses"[..]));
+}
+
+/// The fields where they stand, that the signature is right, and what the room's link opens.
+#[test]
+fn golden_registration() {
+    let key = RidKey::derive(&SECRET, rid::period(NOON));
+    let address = |host, carrier, port| Address {
+        kind: Kind::Member,
+        host,
+        carrier,
+        port,
+        peer: Some(SUBJECT),
+    };
+    let addresses = [
+        address(Host::V4([192, 0, 2, 7].into()), Carrier::Quic, 4001),
+        address(
+            Host::V6([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7].into()),
+            Carrier::Tcp,
+            4002,
+        ),
+    ];
+    let expires = Wall::from_secs(NOON.as_secs() + 7_200);
+    let today = Record::sign(&key, SUBJECT, (5, expires), &addresses, &[9; 32]).expect("it fits");
+    let kept = golden_bytes("registration.hex", today.bytes());
+    assert_eq!((&kept[..32], &kept[32..64]), (&key.rid().0[..], &SUBJECT.0[..]));
+    assert_eq!(kept[64..72], 5u64.to_be_bytes());
+    assert_eq!(kept[72..80], expires.as_secs().to_be_bytes());
+    let read = Claim::parse(kept).and_then(Claim::verify).expect("it was good then");
+    assert_eq!((read.peer(), read.seq(), read.expires()), (SUBJECT, 5, expires));
+    assert_eq!(read.addresses(&key).as_deref(), Ok(&addresses[..]));
 }

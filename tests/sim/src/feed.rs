@@ -5,6 +5,7 @@ use roommate_protocol::limits::WRITE_BYTES_MAX;
 use roommate_protocol::media::cache::TrackCache;
 use roommate_protocol::media::cursor::Cursor;
 use roommate_protocol::media::gate::{Gate, May};
+use roommate_protocol::media::group::Group;
 use roommate_protocol::media::pull::{Feed as Subscription, Offer, Pull, Rank, StreamNumber};
 use roommate_protocol::media::track::Over;
 use roommate_protocol::time::Mono;
@@ -39,6 +40,8 @@ pub struct Feed {
     base: u32,
     wake: Option<Mono>,
     ended: Option<Over>,
+    /// For a planted fault.
+    newest_seen: Option<u64>,
 }
 
 /// Streams that one feed may ever open: names of a pipe's streams are given out in such blocks.
@@ -69,6 +72,7 @@ impl Feed {
             base,
             wake: None,
             ended: None,
+            newest_seen: None,
         }
     }
 
@@ -83,6 +87,9 @@ impl Feed {
         let (now, fault) = (moment.local, moment.fault);
         self.wake = None;
         let mut done = false;
+        if fault == Some(Fault::KeyframeReplaced) {
+            self.replace(cache, pipe);
+        }
         for _ in 0..ANSWERS_MAX {
             match self.cursor.pull(cache, now) {
                 Pull::Write(offers) => match self.gate.ask(pipe.sending(moment.world), now) {
@@ -93,6 +100,10 @@ impl Feed {
                     _ => self.write(&offers, pipe, dice, moment.world),
                 },
                 Pull::Finish(stream) => pipe.finish(self.name(stream)),
+                Pull::Leave(stream) => {
+                    pipe.set_priority(self.name(stream), 0);
+                    pipe.finish(self.name(stream));
+                }
                 Pull::Reset { stream, code } => {
                     if fault != Some(Fault::StaleKept) {
                         pipe.reset(self.name(stream), code);
@@ -110,6 +121,18 @@ impl Feed {
         }
         self.facts.endless += 1;
         done
+    }
+
+    /// Gives up what is sent of any group but the newest.
+    fn replace(&mut self, cache: &TrackCache, pipe: &mut Pipe) {
+        let newest = cache.newest().map(Group::number);
+        if std::mem::replace(&mut self.newest_seen, newest) != newest {
+            let streams: Vec<_> = self.cursor.streams().map(|(stream, _)| stream).collect();
+            for stream in streams {
+                pipe.reset(self.name(stream), StreamCode::Stale);
+                self.cursor.handle_stopped(stream);
+            }
+        }
     }
 
     /// The child stopped a stream of the pipe; nothing if it is not one of ours.

@@ -13,7 +13,9 @@ use roommate_protocol::room::policy::DialPolicy;
 use roommate_protocol::room::{Event, Room, RoomConfig};
 use roommate_protocol::time::{Mono, Now, Wall};
 use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk, TrackId, TrackKey};
-use roommate_protocol::trust::ticket::TicketChain;
+use roommate_protocol::trust::invite::{CertificateTerms, Invite};
+use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::trust::ticket::{Expiry, Roles, TicketChain};
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 
 use crate::dice::Dice;
@@ -28,10 +30,23 @@ pub const LATENCY: Duration = Duration::from_millis(300);
 /// How a member's clocks differ from the world's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skew {
-    /// Its steady clock began so much earlier.
+    /// Its steady clock began so much earlier. More than any sleep in which it stands still.
     pub mono: Duration,
     /// Its time of day is so many microseconds ahead.
     pub wall_us: i64,
+}
+
+/// What a member's clocks do while its machine sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asleep {
+    /// Both go on.
+    #[default]
+    GoOn,
+    /// The steady clock stands still, as on systems that have no other; the time of day is right
+    /// again when it wakes.
+    SteadyStops,
+    /// Planted: both stand still, and nobody tells the room.
+    BothStop,
 }
 
 /// One start of one node.
@@ -53,6 +68,10 @@ pub struct Member {
     pub alive: bool,
     /// It watches all that is announced.
     pub curious: bool,
+    /// What its clocks do in a sleep.
+    pub asleep: Asleep,
+    /// Planted: it stamps what it reads so much too early.
+    pub stamps_early: Duration,
     key: SigningKey,
     room_pk: RoomPk,
     skew: Skew,
@@ -63,13 +82,34 @@ pub struct Member {
 pub struct Founding {
     /// Its key.
     pub key: SigningKey,
+    /// What its link holds.
+    pub secret: RoomSecret,
 }
 
 impl Founding {
     /// A new room.
     #[must_use]
     pub fn new(dice: &mut Dice) -> Self {
-        Self { key: key(dice) }
+        Self { key: key(dice), secret: RoomSecret { bytes: [3; 16], epoch: 1 } }
+    }
+
+    /// A ticket that ends so long after `now`, or never.
+    fn ticket(
+        &self,
+        peer: PeerId,
+        ends: Option<Duration>,
+        now: Wall,
+        seed: &[u8; 32],
+    ) -> TicketChain {
+        let Some(ends) = ends else {
+            return TicketChain::for_creator(&self.key, peer, [1; 32], now, seed);
+        };
+        let terms =
+            CertificateTerms { roles: Roles::USUAL, expires: Expiry::from(Some(now + ends)) };
+        let addresses = vec![address(0, peer)];
+        let invite = Invite::create(&self.key, &self.secret, terms, addresses, seed);
+        let ticket = invite.and_then(|invite| invite.mint(peer, [1; 32], now, seed));
+        ticket.expect("a link that has not ended")
     }
 
     /// Its true name.
@@ -87,12 +127,13 @@ pub fn key(dice: &mut Dice) -> SigningKey {
 }
 
 impl Member {
-    /// Starts a node with this key, for the `starts`th time, at a place of its own.
+    /// Starts a node with this key, for the `starts`th time, at a place of its own, with a ticket that
+    /// ends so long from now, or never.
     #[must_use]
     pub fn start(
         founding: &Founding,
         (number, starts): (usize, u64),
-        key: SigningKey,
+        (key, ends): (SigningKey, Option<Duration>),
         (skew, world): (Skew, Mono),
         dice: &mut Dice,
     ) -> Self {
@@ -100,7 +141,7 @@ impl Member {
         let now = local(skew, world);
         let mut seed = [0; 32];
         dice.fill(&mut seed);
-        let tickets = TicketChain::for_creator(&founding.key, peer, [1; 32], now.wall, &seed);
+        let tickets = founding.ticket(peer, ends, now.wall, &seed);
         let config = RoomConfig {
             room: founding.room(),
             key: key.clone(),
@@ -123,6 +164,8 @@ impl Member {
             events: Vec::new(),
             alive: true,
             curious: true,
+            asleep: Asleep::default(),
+            stamps_early: Duration::ZERO,
             key,
             room_pk: founding.room(),
             skew,
@@ -151,6 +194,19 @@ impl Member {
     #[must_use]
     pub fn skew(&self) -> Skew {
         self.skew
+    }
+
+    /// Its machine slept for so long until now.
+    pub(crate) fn wake(&mut self, slept: Duration, world: Mono) {
+        let slept_us = i64::try_from(slept.as_micros()).unwrap_or(i64::MAX);
+        match self.asleep {
+            Asleep::GoOn => self.room.handle_resumed(local(self.skew, world)),
+            Asleep::SteadyStops => self.skew.mono -= slept,
+            Asleep::BothStop => {
+                self.skew.mono -= slept;
+                self.skew.wall_us -= slept_us;
+            }
+        }
     }
 
     /// Begins a broadcast with a keyframe every `group`.
@@ -235,7 +291,8 @@ pub fn address(number: usize, peer: PeerId) -> Address {
     }
 }
 
-fn local(skew: Skew, world: Mono) -> Now {
+/// Clocks that differ like this from the world's, now.
+pub(crate) fn local(skew: Skew, world: Mono) -> Now {
     let since = world.since(Mono::default());
     let wall = BEGIN + since;
     let wall = Wall::from_micros(wall.as_micros().saturating_add(skew.wall_us));

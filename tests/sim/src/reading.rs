@@ -62,7 +62,9 @@ impl Reading {
                 if let Stream::Body(reader) = state
                     && !reader.is_ended()
                 {
-                    cache.cut(reader.group(), CutWhy::Broken, now);
+                    let left = reader.is_left();
+                    let why = if left { CutWhy::GivenUp } else { CutWhy::Broken };
+                    cache.cut(reader.group(), why, now);
                 }
                 *state = Stream::Over;
                 Ok(())

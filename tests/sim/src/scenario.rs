@@ -119,11 +119,8 @@ impl Story {
             line.reorder_ppm = u32::try_from(dice.below(100_000)).unwrap_or(0);
         }
         if dice.chance(300_000) {
+            // On the slowest a keyframe takes longer than a short group.
             let rate = 50_000 + dice.below(400_000);
-            // A keyframe must fit into its group's time with room to spare. On a slower line still the
-            // newest group would replace every other before its keyframe is through.
-            let group_ms = u64::try_from(self.world.source.group_time().as_millis()).unwrap_or(1);
-            let rate = rate.max(2 * KEYFRAME_BYTES_MAX * 1_000 / group_ms.max(1));
             line.rate = Some(rate);
             // A tenth to a third of a second.
             line.queue_bytes = (rate / 10 + dice.below(rate / 4)).max(6_000);

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use roommate_protocol::media::cache::TrackCache;
 use roommate_protocol::media::keyframe::KeyframePolicy;
@@ -119,6 +118,12 @@ impl Source {
         self.forced
     }
 
+    /// Requests for a keyframe that counted.
+    #[must_use]
+    pub fn requested(&self) -> u64 {
+        self.policy.requested()
+    }
+
     /// A child asks for a keyframe.
     pub fn want_keyframe(&mut self, child: PeerId, now: Mono) {
         let _ = self.policy.handle_request(child, now);
@@ -153,6 +158,8 @@ impl Source {
         }
         self.in_group += 1;
         self.originals.insert(seq, unit);
+        // What was not encoded in a sleep never is.
+        let at = if now.since(at) > PICTURE_TIME { now } else { at };
         self.next_at = Some(at + PICTURE_TIME);
         Some(keyframe)
     }
@@ -180,9 +187,16 @@ impl Source {
         };
         let length = low + self.dice.below(high - low);
         // No two eights are alike, so that nothing passes for something else.
-        let words = (0..length.div_ceil(8)).flat_map(|n| (seq << 32 | n).to_be_bytes());
-        let data: Bytes = words.take(usize::try_from(length).unwrap_or(0)).collect();
+        let length = usize::try_from(length).unwrap_or(0);
+        let mut data = Vec::with_capacity(length + 8);
+        for n in 0.. {
+            if data.len() >= length {
+                break;
+            }
+            data.extend_from_slice(&(seq << 32 | n).to_be_bytes());
+        }
+        data.truncate(length);
         let pts = i64::try_from(seq).unwrap_or(i64::MAX);
-        AccessUnit { pts, decode_offset: 0, captured_us, keyframe, data }
+        AccessUnit { pts, decode_offset: 0, captured_us, keyframe, data: data.into() }
     }
 }

@@ -1,8 +1,9 @@
 //! Members that find each other, prove, greet, gossip, broadcast and watch: the product's room
 //! machine and everything below it, over [`Wire`]s, in virtual time.
 //!
-//! Plays what the shell performs: dialling, streams, writer and reader tasks. Checks after every
-//! step what [`World`](crate::world::World) checks, and that every clock is within its own bound.
+//! They meet at a bootstrap ([`Finding`]). Plays what the shell performs: dialling, streams, writer
+//! and reader tasks. Checks after every step what [`World`](crate::world::World) checks, and that
+//! every clock is within its own bound.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +11,16 @@ use std::time::Duration;
 use roommate_protocol::media::cache::CacheCounts;
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::room::{Connected, Route, Source as LearntFrom};
-use roommate_protocol::time::Mono;
+use roommate_protocol::rooms::watch::WatchConfig;
+use roommate_protocol::time::{Mono, Now};
 use roommate_protocol::trust::id::{PeerId, TrackKey};
-use roommate_protocol::trust::secret::RoomSecret;
+use roommate_protocol::trust::rid::{self, RidKey};
 use roommate_protocol::wire::code::StreamCode;
 
 use crate::dice::Dice;
 use crate::feed::{Feed, Moment};
-use crate::member::{Founding, Member, Skew, address, key};
+use crate::finding::Finding;
+use crate::member::{Founding, Member, Skew, address, key, local};
 use crate::net::Line;
 use crate::pipe::Arrived;
 use crate::trace::Trace;
@@ -43,6 +46,7 @@ pub struct Town {
     seen: BTreeMap<(usize, usize), (u64, Option<CacheCounts>)>,
     conns: u64,
     failing: Vec<(Mono, usize, Option<PeerId>)>,
+    finding: Finding,
     founding: Founding,
     proof: ProofKey,
     dice: Dice,
@@ -55,10 +59,13 @@ impl Town {
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let founding = Founding::new(&mut dice);
-        let secret = RoomSecret { bytes: [3; 16], epoch: 1 };
-        let proof = ProofKey::new(founding.room(), &secret);
+        let proof = ProofKey::new(founding.room(), &founding.secret);
+        let now = Mono::from_micros(1_000_000);
+        let mut seed = [0; 32];
+        dice.fill(&mut seed);
         Self {
-            now: Mono::from_micros(1_000_000),
+            now,
+            finding: Finding::new(seed, now),
             members: Vec::new(),
             lines: Vec::new(),
             wires: Vec::new(),
@@ -72,11 +79,16 @@ impl Town {
         }
     }
 
-    /// Somebody new comes, over this line, and is introduced to all who are here, as a bootstrap
-    /// does it. Its number.
+    /// Somebody new comes, over this line, and registers at the bootstrap. Its number.
     pub fn join(&mut self, line: Line, skew: Skew) -> usize {
         let key = key(&mut self.dice);
-        self.enter(key, 1, line, skew)
+        self.enter((key, None), 1, line, skew)
+    }
+
+    /// Somebody comes whose ticket ends so long from now.
+    pub fn join_until(&mut self, line: Line, skew: Skew, ends: Duration) -> usize {
+        let key = key(&mut self.dice);
+        self.enter((key, Some(ends)), 1, line, skew)
     }
 
     /// The same node starts again, at another address.
@@ -84,27 +96,25 @@ impl Town {
         let (key, skew) = (self.members[member].key(), self.members[member].skew());
         let peer = self.members[member].peer;
         let starts = self.members.iter().filter(|member| member.peer == peer).count() as u64;
-        self.enter(key, starts + 1, self.lines[member], skew)
+        self.enter((key, None), starts + 1, self.lines[member], skew)
     }
 
     fn enter(
         &mut self,
-        key: ed25519_dalek::SigningKey,
+        ticket: (ed25519_dalek::SigningKey, Option<Duration>),
         starts: u64,
         line: Line,
         skew: Skew,
     ) -> usize {
         let number = self.members.len();
         let clocks = (skew, self.now);
-        let mut member =
-            Member::start(&self.founding, (number, starts), key, clocks, &mut self.dice);
-        let (peer, here) = (member.peer, [address(number, member.peer)]);
-        for other in self.members.iter_mut().filter(|other| other.alive && other.peer != peer) {
-            let there = [address(other.number, other.peer)];
-            let (theirs, ours) = (other.now(self.now), member.now(self.now));
-            other.room.handle_found(peer, &here, LearntFrom::Registration, theirs);
-            member.room.handle_found(other.peer, &there, LearntFrom::Registration, ours);
-        }
+        let member =
+            Member::start(&self.founding, (number, starts), ticket, clocks, &mut self.dice);
+        let (secret, peer) = (self.founding.secret, member.peer);
+        let addresses = vec![address(number, peer)];
+        let mut seed = [0; 32];
+        self.dice.fill(&mut seed);
+        self.finding.enter(WatchConfig { secret, peer, addresses }, seed, clocks);
         self.members.push(member);
         self.lines.push(line);
         number
@@ -119,11 +129,13 @@ impl Town {
     pub fn leave(&mut self, member: usize) {
         let now = self.members[member].now(self.now);
         self.members[member].room.leave(now);
+        self.finding.leave(member, self.now);
     }
 
     /// A member is gone without a word.
     pub fn kill(&mut self, member: usize) {
         self.members[member].alive = false;
+        self.finding.kill(member, IDLE, self.now);
         for wire in &mut self.wires {
             let Some(end) = (0..2).find(|end| wire.ends[*end].member == member) else { continue };
             wire.pipes.iter_mut().for_each(crate::pipe::Pipe::kill);
@@ -132,13 +144,24 @@ impl Town {
         }
     }
 
-    /// Everybody's machine sleeps: clocks go on, nothing else does, connections are gone.
+    /// Everybody's machine sleeps, and their connections are gone. The bootstrap's does not.
     pub fn sleep(&mut self, time: Duration) {
         self.now = self.now + time;
         for wire in &mut self.wires {
             wire.pipes.iter_mut().for_each(crate::pipe::Pipe::kill);
             wire.down_at = [Some(self.now), Some(self.now)];
         }
+        for member in self.members.iter_mut().filter(|member| member.alive) {
+            member.wake(time, self.now);
+            self.finding.wake(member.number, member.skew(), self.now);
+        }
+    }
+
+    /// How many registrations the bootstrap holds of this room, under the id of today's true period.
+    pub fn registered(&mut self) -> u32 {
+        let period = rid::period(local(Skew::default(), self.now).wall);
+        let rid = RidKey::derive(&self.founding.secret, period).rid();
+        self.finding.registered(rid, self.now)
     }
 
     /// Lets so much time pass.
@@ -176,12 +199,18 @@ impl Town {
         members
             .chain(wires)
             .chain(failing)
+            .chain(self.finding.poll_timeout())
             .min()
             .map(|at| tick(at).max(self.now + Duration::from_millis(1)))
     }
 
     fn step(&mut self) -> Result<(), String> {
         self.connections();
+        for (number, peer, addresses) in self.finding.advance(self.now) {
+            let member = &mut self.members[number];
+            let now = member.now(self.now);
+            member.room.handle_found(peer, &addresses, LearntFrom::Registration, now);
+        }
         for member in self.members.iter_mut().filter(|member| member.alive) {
             let now = member.now(self.now);
             if member.room.poll_timeout().is_some_and(|(at, _)| at <= now.mono) {
@@ -265,12 +294,13 @@ impl Town {
         let words = wire.hear(end, arrived, &self.proof, (peers, nonce));
         let (member, conn) = (&mut self.members[wire.ends[end].member], wire.ends[end].conn);
         let now = member.now(self.now);
+        let read_at = Now { mono: now.mono - member.stamps_early, wall: now.wall };
         for word in words {
             match word {
                 Word::Up => member.room.handle_control_up(conn, now),
                 Word::Broken => member.room.handle_control_failed(conn, now),
                 Word::Frame(frame) => {
-                    if let Err(why) = member.room.handle_frame(conn, &frame, now, now) {
+                    if let Err(why) = member.room.handle_frame(conn, &frame, read_at, now) {
                         self.trace.note(self.now, || format!("member {}: {why}", member.number));
                     }
                 }

@@ -37,6 +37,8 @@ pub enum Fault {
     GateIgnored,
     /// Writers do not reset what the cursor gave up.
     StaleKept,
+    /// Writers give up a keyframe that is under way as soon as a newer group is there.
+    KeyframeReplaced,
     /// A viewer shows pictures in another order.
     OrderSwapped,
     /// A viewer leaves a picture out.

@@ -92,3 +92,17 @@ fn the_end_of_a_broadcast_comes_after_its_last_picture() {
     assert_eq!(world.viewers[0].shown.len(), world.source.originals.len());
     assert!(world.link_of(0).unwrap().feed.ended().is_some());
 }
+
+/// Its old parent brought it into one group, and the publisher is in the next: it is given both at
+/// once, and is late until it has them.
+#[test]
+fn a_child_that_comes_again_over_a_busy_line_costs_no_keyframe() {
+    let mut world = world(2, 5_000 * MS);
+    world.after(Duration::ZERO, Happening::Join(0, Parent::Publisher, NEAR));
+    let line = Line { rate: Some(400_000), queue_bytes: 100_000, ..NEAR };
+    world.after(500 * MS, Happening::Join(1, Parent::Viewer(0), line));
+    world.after(9_000 * MS, Happening::Kill(0));
+    world.run_for(14_000 * MS).unwrap();
+    assert_eq!(world.source.requested(), 0);
+    assert!(world.viewers[1].shown.last().unwrap().captured + 200 * MS >= world.now);
+}

@@ -116,7 +116,8 @@ async fn a_stream_of_an_unknown_or_ended_subscription_is_gone() {
 async fn every_end_before_the_signed_one_cuts_the_group_for_its_reason() {
     type Act = fn(&Hand);
     let cases: [(Act, ReadEnd, CutWhy); 4] = [
-        (|hand| hand.finish(), ReadEnd::CutShort, CutWhy::Broken),
+        // Behind something that can be shown.
+        (|hand| hand.finish(), ReadEnd::Reset(Some(StreamCode::Stale)), CutWhy::GivenUp),
         (
             |hand| hand.reset(StreamCode::Stale),
             ReadEnd::Reset(Some(StreamCode::Stale)),
@@ -138,6 +139,19 @@ async fn every_end_before_the_signed_one_cuts_the_group_for_its_reason() {
         assert_eq!(read.await.unwrap().end, end);
         let Some(GroupState::Cut { why: cut, .. }) = side.state() else { panic!("{end:?}") };
         assert_eq!(cut, why);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_before_anything_can_be_shown_counts_against_the_parent() {
+    let parts = group();
+    for bytes in [0, 1, parts[1].len() - 1] {
+        let side = Side::new();
+        let (hand, read) = side.read(CONN);
+        hand.send(&parts[0]);
+        hand.send(&parts[1][..bytes]);
+        hand.finish();
+        assert_eq!(read.await.unwrap().end, ReadEnd::CutShort, "{bytes}");
     }
 }
 

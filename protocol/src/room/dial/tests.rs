@@ -1,3 +1,5 @@
+//! When who is dialled, how long is waited after a failure, and when an address is forgotten.
+
 use std::net::Ipv4Addr;
 
 use super::*;

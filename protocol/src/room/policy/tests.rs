@@ -1,3 +1,5 @@
+//! Which addresses may be dialled, by who gave them.
+
 use super::*;
 use crate::address::Carrier;
 use crate::address::Kind;

@@ -1,3 +1,5 @@
+//! The proof of the room's secret: who passes, what is not told to who does not, and its bounds.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The bootstrap's registry over the real frames: what is stored, told and refused.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Members and a bootstrap that find each other: joins, leaves, losses, sleeps, wrong clocks.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

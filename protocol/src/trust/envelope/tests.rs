@@ -1,3 +1,5 @@
+//! Envelopes open for their own room and purpose, unaltered, and for nothing else.
+
 use super::*;
 
 const ROOM: RoomPk = RoomPk([2; 32]);

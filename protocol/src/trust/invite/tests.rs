@@ -1,3 +1,5 @@
+//! Links: written and read again, cut short, altered, narrowed, and the tickets that they mint.
+
 use std::time::Duration;
 
 use super::*;

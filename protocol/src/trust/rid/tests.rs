@@ -1,3 +1,5 @@
+//! The rotating room id: its periods, what is sealed and signed under it, and who can.
+
 use super::*;
 
 const SECRET: RoomSecret = RoomSecret { bytes: *b"sixteen bytes!!!", epoch: 0 };

@@ -1,3 +1,5 @@
+//! Frames however they are cut, their bounds, and those of unknown types.
+
 use super::*;
 use proptest::prelude::*;
 

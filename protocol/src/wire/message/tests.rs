@@ -1,3 +1,5 @@
+//! Every message read as it was written, whatever bytes come, and the bounds of its fields.
+
 use proptest::prelude::*;
 
 use super::super::codec;

@@ -1,3 +1,5 @@
+//! Signed payloads: read as written, extended by newer versions, cut short, or any bytes.
+
 use proptest::prelude::*;
 
 use super::super::catalog::{CatalogTrack, DESCRIPTION_BYTES_MAX, TrackKind};

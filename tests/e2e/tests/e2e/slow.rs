@@ -1,5 +1,6 @@
 //! A line slower than the stream: latency stays flat, the newest picture wins, nobody writes ahead.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use e2e::check::{self, must};
@@ -96,4 +97,28 @@ fn a_line_that_breaks_down_in_the_middle_becomes_flat_again() {
         p95(&after)
     );
     must(check::stays_flat(&after));
+}
+
+/// A keyframe each half second, on a line that needs longer for one: each is brought to its end
+/// before the newest is begun.
+#[test]
+fn keyframes_that_take_longer_than_a_group_are_seen_one_after_the_other() {
+    let stage = Stage::shared();
+    let lab = Lab::new(&["boot", "publisher", "slow"]);
+    let room = Room::open_in(&stage, &lab);
+    let slow = room.viewer("slow").ready();
+    lab.host("slow").download(600, 15_000);
+    let source = "test:1280x720@30,2500,gop=0.5";
+    let publisher = room.publisher("publisher", source).args(["--seconds", "30"]).ready();
+    let _ = publisher.finish(Duration::from_secs(50)).summary();
+    let _ = end(slow).summary();
+    let (published, seen) = (room.trace("publisher"), room.trace("slow"));
+    let groups =
+        |units: &[Unit]| units.iter().map(|unit| unit.group).collect::<BTreeSet<_>>().len();
+    let (all, came) = (groups(&published), groups(&seen));
+    let (p95, gap) =
+        (p95(&seen.iter().collect::<Vec<_>>()), check::longest_gap_ms(&seen, |_| true));
+    eprintln!("pictures of {came} of {all} groups, p95 {p95:.0} ms, longest gap {gap:.0} ms");
+    must(trace::delivery(&published, &seen));
+    assert!(came * 2 >= all, "pictures of {came} of {all} groups");
 }

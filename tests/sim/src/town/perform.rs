@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roommate_protocol::address::Address;
 use roommate_protocol::media::pull::Feed as Subscription;
-use roommate_protocol::room::{ConnId, Output};
+use roommate_protocol::room::{ConnId, Event, Output};
 use roommate_protocol::trust::id::PeerId;
 use roommate_protocol::wire::record::Verifier;
 
@@ -47,7 +47,12 @@ impl Town {
                     source.force_keyframe();
                 }
             }
-            Output::Event(event) => self.members[number].hear(event, self.now),
+            Output::Event(event) => {
+                if let Event::Ended { .. } = event {
+                    self.finding.leave(number, self.now);
+                }
+                self.members[number].hear(event, self.now);
+            }
             Output::OpenControl { conn }
             | Output::Send { conn, .. }
             | Output::CloseControl { conn, .. }

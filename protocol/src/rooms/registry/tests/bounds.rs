@@ -1,3 +1,5 @@
+//! Quotas and bounds: what one client, peer, network or room can take from the others.
+
 use super::*;
 use crate::rooms::quota::{
     CLIENTS_PER_PREFIX_MAX, REGISTRATIONS_PER_PREFIX_MAX, REGISTRATIONS_PER_ROOM_MAX,

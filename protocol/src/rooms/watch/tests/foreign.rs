@@ -1,3 +1,5 @@
+//! What comes from a hostile bootstrap, or is meant for another room.
+
 use super::*;
 
 #[test]
