@@ -8,7 +8,9 @@ use e2e::fields::Fields;
 use e2e::stage::Stage;
 use e2e::{mp4, stamp};
 
-use crate::room::{Room, assert_played_well, child, end, peer};
+use crate::room::{
+    Room, assert_played_well, assert_received_from_the_first_sent, child, end, peer,
+};
 
 #[test]
 fn five_programs_do_what_the_demo_does_and_the_file_proves_it() {
@@ -32,10 +34,12 @@ fn five_programs_do_what_the_demo_does_and_the_file_proves_it() {
     for peer in &peers {
         assert_eq!(child(told, peer).text("route"), "direct");
     }
-    for viewer in viewers {
+    for (viewer, peer) in viewers.into_iter().zip(&peers) {
         let name = viewer.name().to_owned();
         let ended = end(viewer);
-        assert_played_well(ended.summary(), &published, &room.trace(&name));
+        let received = room.trace(&name);
+        assert_played_well(ended.summary(), &published, &received);
+        assert_received_from_the_first_sent(child(told, peer), &received);
     }
 
     let received = room.trace("viewer-1");

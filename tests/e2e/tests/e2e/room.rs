@@ -127,6 +127,21 @@ pub(crate) fn assert_played_well(summary: &Value, publisher: &[Unit], viewer: &[
     assert!(first <= 1_000.0, "the first picture took {first} ms: {summary:#}");
 }
 
+/// How many access units a publisher's line has for one child, from the first group sent to it on:
+/// the publisher's own count, not what the viewer believes to be its beginning.
+#[track_caller]
+pub(crate) fn meant_for(child: &Value) -> u64 {
+    child.count("sent") + child.count("skipped") + child.count("reset")
+}
+
+/// Whether a viewer received what was meant for it, from the first group sent on.
+#[track_caller]
+pub(crate) fn assert_received_from_the_first_sent(child: &Value, viewer: &[Unit]) {
+    let (meant, received) = (meant_for(child), viewer.len() as u64);
+    assert!(meant > 0, "nothing was sent: {child:#}");
+    assert!(received as f64 >= 0.995 * meant as f64, "{received} received of {child:#}");
+}
+
 /// Whether a file is there and not empty.
 pub(crate) fn filled(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.len() > 0)
