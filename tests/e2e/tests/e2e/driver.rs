@@ -7,7 +7,7 @@ use e2e::check;
 use e2e::fields::Fields;
 use e2e::stage::Stage;
 
-use crate::room::{Room, end, playing};
+use crate::room::{Room, end, playing, wall_us};
 
 #[test]
 fn a_blocked_driver_delays_no_picture() {
@@ -44,4 +44,30 @@ fn a_blocked_driver_delays_no_picture() {
     eprintln!("longest gap inside {inside:.0} ms, outside {outside:.0} ms");
     assert!(outside > 0.0 && inside > 0.0, "no pictures at all");
     assert!(inside <= outside + 30.0, "inside the blocks {inside:.0} ms, outside {outside:.0} ms");
+}
+
+/// The publisher's own driver: what it feeds to others waits for no word either. A publisher does not
+/// tell when it was blocked: at the earliest from its start on, at the latest 22 s after it was ready.
+#[test]
+fn a_blocked_driver_of_the_publisher_delays_no_picture() {
+    let stage = Stage::new();
+    let room = Room::open(&stage);
+    // Before the publisher, so that no burst of a late joiner is among the gaps.
+    let viewer = room.viewer("viewer").ready();
+    let publisher = room.publisher("publisher", TEST_PICTURE);
+    let publisher = publisher.env("ROOMMATE_TEST_BLOCK_DRIVER", "200x20").ready();
+    let blocks_over = wall_us() + 22_000_000;
+    viewer.line("twelve seconds without blocks", Duration::from_secs(60), |line| {
+        line.find("received").is_some_and(|received| received.as_u64() >= Some(34 * 30))
+    });
+    end(viewer);
+    end(publisher);
+    let units = room.trace("viewer");
+    let begun = units[0].ready_us.expect("a viewer's unit") + 1_000_000;
+    let inside =
+        check::longest_gap_ms(&units, |ready| (begun..begun + 18_000_000).contains(&ready));
+    let outside = check::longest_gap_ms(&units, |ready| ready >= blocks_over);
+    eprintln!("longest gap while it was blocked {inside:.0} ms, afterwards {outside:.0} ms");
+    assert!(outside > 0.0 && inside > 0.0, "no pictures at all");
+    assert!(inside <= outside + 30.0, "while blocked {inside:.0} ms, afterwards {outside:.0} ms");
 }
