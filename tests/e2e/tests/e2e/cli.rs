@@ -3,12 +3,13 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use e2e::cast::{Roommate, START, TEST_PICTURE};
+use e2e::cast::{Bootstrap, Roommate, START, TEST_PICTURE};
 use e2e::fields::Fields;
 use e2e::mp4;
 use e2e::process::Ended;
 use e2e::stage::Stage;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::room::{END, Room, end, playing};
 
@@ -26,9 +27,7 @@ fn refused(roommate: Roommate, code: i32, words: &[&str]) -> Ended {
             "«{word}» is not said in: {text}"
         );
     }
-    for leak in ["panicked", "Error {", "Err(", "os error", "RUST_BACKTRACE"] {
-        assert!(!text.contains(leak), "that is no sentence for a user: {text}");
-    }
+    speaks_to_a_user(&text);
     if code == 1 {
         assert_eq!(
             said.iter().filter(|line| !line.trim().is_empty()).count(),
@@ -37,6 +36,13 @@ fn refused(roommate: Roommate, code: i32, words: &[&str]) -> Ended {
         );
     }
     ended
+}
+
+#[track_caller]
+fn speaks_to_a_user(text: &str) {
+    for leak in ["panicked", "Error {", "Err(", "os error", "RUST_BACKTRACE"] {
+        assert!(!text.contains(leak), "that is no sentence for a user: {text}");
+    }
 }
 
 fn watch(stage: &Stage, link: &str) -> Roommate {
@@ -108,6 +114,44 @@ fn a_file_that_is_missing_or_not_h264_is_named() {
         1,
         &["garbage.mp4"],
     );
+}
+
+/// Whoever came by a link is out when it ends; whoever made the room is not.
+#[test]
+fn a_link_that_ends_while_watching_is_warned_of_and_ends_only_who_came_by_it() {
+    let stage = Stage::shared();
+    let bootstrap = Bootstrap::start(&stage, None);
+    let create = Roommate::bare(&stage, None, "owner").args(["room", "create", "--json"]);
+    let create = create.args(["--bootstrap", bootstrap.quic(), "--open-until", "8s"]);
+    let begun = Instant::now();
+    let made = create.path("--data-dir", stage.path("owner")).start().finish(START);
+    let link = made.lines()[0].value.text("link").to_owned();
+
+    let publisher = Roommate::bare(&stage, None, "owner").args(["publish", &link, "--json"]);
+    let publisher = publisher.args(["--no-mdns", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
+    let publisher = publisher.path("--data-dir", stage.path("owner"));
+    let publisher = publisher.args(["--source", TEST_PICTURE]).start();
+    let viewer = watch(&stage, &link).ready();
+    playing(&viewer);
+    let viewer = viewer.finish(START * 2);
+    // A link holds whole seconds.
+    assert!(begun.elapsed() >= Duration::from_secs(7), "ended early\n{}", viewer.story());
+    assert_eq!(viewer.code, Some(1), "{}", viewer.story());
+    let left: Vec<_> =
+        viewer.lines().iter().filter_map(|line| line.value.find("ends_in_s")?.as_u64()).collect();
+    assert!(matches!(left[..], [0..=8]), "one warning, not {left:?}\n{}", viewer.story());
+    let said = viewer.log().join("\n");
+    speaks_to_a_user(&said);
+    let reasons = viewer.log().iter().filter(|line| line.contains("ask for a new link")).count();
+    let last = viewer.log().last().expect("a sentence");
+    assert!(last.contains("link") && last.contains("ended") && reasons == 1, "{said}");
+
+    let live = |line: &Value| line.find("access_units").and_then(Value::as_u64);
+    let then = publisher.last().as_ref().and_then(live).expect("the publisher is live");
+    publisher.line("three more seconds of pictures", START, |line| live(line) >= Some(then + 90));
+    let publisher = end(publisher);
+    let warned = publisher.lines().iter().any(|line| line.value.find("ends_in_s").is_some());
+    assert!(!warned, "the creator was warned of an end that is not theirs: {}", publisher.story());
 }
 
 #[test]
