@@ -9,7 +9,7 @@ use e2e::process::Ended;
 use e2e::stage::Stage;
 use e2e::trace::{self, Unit};
 
-use crate::room::{Room, child, end, peer, playing};
+use crate::room::{Room, child, end, meant_for, peer, playing};
 
 const SOURCE: &str = "test:1280x720@30,2500,gop=1";
 const KIB_32: u64 = 32 * 1024;
@@ -38,6 +38,32 @@ fn sixty_seconds(shape: impl FnOnce(&Lab, &e2e::process::Process)) -> Story {
     Story { published: room.trace("publisher"), slow: room.trace("slow"), publisher, slow_peer }
 }
 
+/// Else there was nothing to choose, and the test shows nothing: the stream exceeded the line, and
+/// pictures were left out for it.
+fn the_line_was_too_slow(story: &Story) {
+    let bytes: u64 = story.published.iter().map(|unit| unit.bytes).sum();
+    let times = story.published.iter().map(|unit| unit.captured_us);
+    let (from, to) = (times.clone().min().expect("pictures"), times.max().expect("pictures"));
+    let mbits = bytes as f64 * 8.0 / (to - from) as f64;
+    eprintln!("{mbits:.2} Mbit/s were published");
+    assert!(mbits >= 2.2, "only {mbits:.2} Mbit/s were published for a line of 2.0");
+    let told = child(story.publisher.summary(), &story.slow_peer);
+    let left_out = told.count("skipped") + told.count("reset");
+    assert!(left_out > 0, "nothing was left out for the slow line: {told:#}");
+}
+
+/// A feed counts from its own beginning: counts that cover all that was published are those of one
+/// feed from beginning to end.
+fn one_feed_served_it(story: &Story) {
+    let told = child(story.publisher.summary(), &story.slow_peer);
+    let settled = meant_for(told);
+    let published = story.published.len() as u64;
+    // Two groups may have been on their way at the end, and a newer one not yet begun.
+    assert!(settled <= published, "{settled} of {published} pictures: {told:#}");
+    assert!(settled + 90 >= published, "the feed of {settled} of {published} pictures: {told:#}");
+    assert_eq!(story.slow[0].seq, story.published[0].seq, "it was there before the first picture");
+}
+
 fn nothing_was_written_ahead(story: &Story) {
     let child = child(story.publisher.summary(), &story.slow_peer);
     let (write, unsent) = (child.count("max_write"), child.count("max_unsent"));
@@ -62,6 +88,8 @@ fn two_megabits_for_two_and_a_half_stay_flat_for_a_minute() {
         playing(slow);
     });
     nothing_was_written_ahead(&story);
+    the_line_was_too_slow(&story);
+    one_feed_served_it(&story);
     must(trace::delivery(&story.published, &story.slow));
     let slow: Vec<&Unit> = story.slow.iter().collect();
     let (first, last) = check::fifths(&slow);
@@ -86,6 +114,8 @@ fn a_line_that_breaks_down_in_the_middle_becomes_flat_again() {
         lab.host("slow").download(2_000, 25_000);
     });
     nothing_was_written_ahead(&story);
+    the_line_was_too_slow(&story);
+    one_feed_served_it(&story);
     must(trace::delivery(&story.published, &story.slow));
     let before = trace::between(&story.published, &story.slow, 0.0, 14.0);
     assert!(before.len() >= 415, "{} pictures before the drop", before.len());
