@@ -30,6 +30,7 @@ pub(super) struct Publishing {
     publisher: Publisher,
     target_kbps: Option<u32>,
     broadcast: BroadcastId,
+    view: ClockView,
     /// The status when the source had ended: children leave it one by one afterwards.
     last: Option<RoomStatus>,
 }
@@ -60,7 +61,8 @@ impl Publishing {
             trace,
         };
         let publisher = Publisher::start(config, opened.source, control).map_err(Fail::new)?;
-        Ok(Self { room, publisher, target_kbps: opened.target_kbps, broadcast, last: None })
+        let target_kbps = opened.target_kbps;
+        Ok(Self { room, publisher, target_kbps, broadcast, view, last: None })
     }
 
     /// How far the source is.
@@ -79,7 +81,7 @@ impl Publishing {
         let stats = self.publisher.stats();
         let [p50, p99] = stats.encode_ms.at_each([50.0, 99.0]);
         let children: Vec<Value> = status.children.iter().map(child).collect();
-        let Value::Object(fields) = json!({
+        let Value::Object(mut fields) = json!({
             "access_units": stats.access_units,
             "bytes": stats.bytes,
             "keyframes": stats.keyframes,
@@ -93,6 +95,8 @@ impl Publishing {
         }) else {
             unreachable!("an object was written")
         };
+        let blocked = people::blocked(&status, Some(self.view));
+        fields.extend(blocked.map(|blocked| ("driver_blocked_us".into(), blocked)));
         fields
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tempfile::TempDir;
 
@@ -85,6 +85,16 @@ impl Drop for Stage {
             eprintln!("the test's files are kept in {}", folder.keep().display());
         }
     }
+}
+
+/// Microseconds since the Unix epoch: the clock that broadcasts count by, on one machine.
+///
+/// # Panics
+/// If the machine's clock is before 1970.
+#[must_use]
+pub fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_micros()).expect("before the year 294246")
 }
 
 /// A file of `tests/fixtures/` in this repository.

@@ -3,13 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use e2e::browser::Browser;
 use e2e::cast::{self, Bootstrap, START, TEST_PICTURE};
 use e2e::fields::Fields;
 use e2e::process::Process;
-use e2e::stage::{Stage, output};
+use e2e::stage::{Stage, output, wall_us};
 use e2e::stamp::{self, Stamp};
 use serde_json::Value;
 
@@ -63,11 +63,6 @@ fn readable(browser: &mut Browser) -> Stamp {
         centres.is_some_and(|centres| stamp::from_centres(&centres).is_ok())
     });
     on_canvas(browser).expect("a stamp was readable a moment ago")
-}
-
-fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294246")
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use e2e::cast::TEST_PICTURE;
 use e2e::fields::Fields;
 use e2e::process::{Line, Process};
-use e2e::stage::Stage;
+use e2e::stage::{Stage, wall_us};
 use serde_json::Value;
 
-use crate::room::{Room, end, peer, wall_us};
+use crate::room::{Room, end, peer};
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -3,9 +3,9 @@
 use e2e::cast::TEST_PICTURE;
 use e2e::fields::Fields;
 use e2e::process::Process;
-use e2e::stage::Stage;
+use e2e::stage::{Stage, wall_us};
 
-use crate::room::{END, Room, SEEN, end, peer, playing, wall_us};
+use crate::room::{END, Room, SEEN, end, peer, playing};
 
 #[track_caller]
 fn soon(room: &Room<'_>, viewer: &Process, since_us: i64) {

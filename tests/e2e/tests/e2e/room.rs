@@ -1,7 +1,7 @@
 //! What most tests begin with: a bootstrap, a room, a publisher and viewers, all ready.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use e2e::cast::{self, Bootstrap, START};
 use e2e::check::must;
@@ -73,12 +73,6 @@ impl<'a> Room<'a> {
         let ready = viewer.until("picture of after the event", SEEN + START, |_| ready());
         Duration::from_micros(u64::try_from(ready - since_us).unwrap_or_default())
     }
-}
-
-/// Microseconds since the Unix epoch: the clock that broadcasts count by, on one machine.
-pub(crate) fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294246")
 }
 
 /// Interrupts a program and checks that it ends within 2 s, in good order.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use e2e::cast::TEST_PICTURE;
 use e2e::check::must;
 use e2e::fields::Fields;
-use e2e::stage::Stage;
+use e2e::stage::{Stage, wall_us};
 use e2e::trace;
 
-use crate::room::{Room, end, playing, wall_us};
+use crate::room::{Room, end, playing};
 
 const MIB: u64 = 1024 * 1024;
 
