@@ -59,6 +59,19 @@ impl Roommate {
         roommate
     }
 
+    /// One of the two programs without any argument yet, started by `wrapper`, which becomes it.
+    ///
+    /// # Panics
+    /// If `wrapper` is empty.
+    #[must_use]
+    pub fn within(stage: &Stage, wrapper: &[&str], name: &str, of: &str) -> Self {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program(of));
+        let mut roommate = Self { name: name.to_owned(), command };
+        clean(&mut roommate.command, stage);
+        roommate
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
@@ -84,6 +97,13 @@ impl Roommate {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<str>) -> Self {
         self.command.env(name, value.as_ref());
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 
@@ -191,16 +211,30 @@ impl Bootstrap {
 #[must_use]
 #[track_caller]
 pub fn create_room(stage: &Stage, host: Option<&Host>, bootstrap: &Bootstrap) -> String {
-    let room = Roommate::bare(stage, host, "owner").args(["room", "create"]);
-    let room = room.path("--data-dir", stage.path("owner"));
-    let room = room.args(["--title", "A test", "--bootstrap", bootstrap.quic(), "--json"]);
-    let ended = room.start().finish(START);
-    assert_eq!(ended.code, Some(0), "{}", ended.story());
-    assert_eq!(ended.lines().len(), 1, "{}", ended.story());
-    let made = &ended.lines()[0].value;
-    assert_eq!(made.text("scope"), "internet");
+    let made = made_room(stage, host, bootstrap, ["--title", "A test"]);
     assert_eq!(made.text("title"), "A test");
     made.text("link").to_owned()
+}
+
+/// `room create` with these arguments besides; what it prints. The data folder is `owner`.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+#[track_caller]
+pub fn made_room<const N: usize>(
+    stage: &Stage,
+    host: Option<&Host>,
+    bootstrap: &Bootstrap,
+    more: [&str; N],
+) -> Value {
+    let room = Roommate::bare(stage, host, "owner").args(["room", "create"]);
+    let room = room.path("--data-dir", stage.path("owner")).args(more);
+    let ended = room.args(["--bootstrap", bootstrap.quic(), "--json"]).start().finish(START);
+    assert_eq!(ended.code, Some(0), "{}", ended.story());
+    let [line] = ended.lines() else { panic!("not one object\n{}", ended.story()) };
+    assert_eq!(line.value.text("scope"), "internet");
+    line.value.clone()
 }
 
 /// `roommate publish LINK --source SOURCE --json`, with a trace.

@@ -146,8 +146,7 @@ pub fn fifths(units: &[&Unit]) -> (f64, f64) {
 /// A sentence, if it grew.
 pub fn stays_flat(units: &[&Unit]) -> Result<(), String> {
     let (first, last) = fifths(units);
-    // Of a few milliseconds half again is noise.
-    if last > first * 1.5 + 5.0 {
+    if last > first * 1.5 {
         return Err(format!("the median latency grew from {first:.0} to {last:.0} ms"));
     }
     Ok(())

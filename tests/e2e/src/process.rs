@@ -120,6 +120,17 @@ impl Process {
         })
     }
 
+    /// The first of all its lines whose count `field` is at least `least`.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn reaches(&self, field: &str, least: u64, limit: Duration) -> Value {
+        self.line(&format!("line with {least} {field}"), limit, |line| {
+            line.find(field).and_then(Value::as_u64).is_some_and(|count| count >= least)
+        })
+    }
+
     /// Waits for a line of the log that contains `part`, and returns it.
     ///
     /// # Panics

@@ -115,6 +115,11 @@ fn two_rooms_from_one_data_folder_do_not_disturb_each_other() {
     let viewer = first.viewer("viewer").ready();
     soon(&first, &viewer, event);
     assert_eq!(playing(&viewer).text("publisher"), peer(&one));
+    let event = wall_us();
+    let second = e2e::cast::watch(&stage, None, "second", &link).ready();
+    soon(&first, &second, event);
+    assert_eq!(playing(&second).text("publisher"), peer(&two));
+    end(second);
     end(viewer);
     end(two);
     end(one);

@@ -68,15 +68,6 @@ fn keeps(role: &str, lines: &Lines<'_>, promised: &Fields) {
     assert!(missing.is_empty(), "the summary of {role} lacks {missing:?}");
 }
 
-/// A room that ends within ten minutes, so that its end is told.
-fn room_that_ends_soon(stage: &Stage, bootstrap: &Bootstrap) -> (String, Value) {
-    let create = Roommate::bare(stage, None, "owner").args(["room", "create", "--json"]);
-    let create = create.args(["--bootstrap", bootstrap.quic(), "--open-until", "9m"]);
-    let ended = create.path("--data-dir", stage.path("owner")).start().finish(START);
-    let [line] = ended.lines() else { panic!("one object: {}", ended.story()) };
-    (line.value.text("link").to_owned(), line.value.clone())
-}
-
 fn told_of_departure(process: &Process, gone: &str) {
     process.line(&format!("departure of {gone}"), START, |line| {
         line.find("departed")
@@ -90,7 +81,9 @@ fn a_publisher_a_viewer_and_a_bootstrap_print_what_is_promised() {
     let stage = Stage::shared();
     let table = promises();
     let bootstrap = Bootstrap::start(&stage, None);
-    let (link, created) = room_that_ends_soon(&stage, &bootstrap);
+    // Ten minutes before it ends that is told.
+    let created = cast::made_room(&stage, None, &bootstrap, ["--open-until", "9m"]);
+    let link = created.text("link").to_owned();
     must(kept("room create", &table.of(&["room create"]), &[&created]));
     let show = Roommate::bare(&stage, None, "show").args(["room", "show", &link, "--json"]);
     let show = show.path("--data-dir", stage.path("owner")).start().finish(START);

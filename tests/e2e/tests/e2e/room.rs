@@ -103,9 +103,7 @@ pub(crate) fn child<'a>(line: &'a Value, peer: &str) -> &'a Value {
 /// Waits until a viewer has received something.
 #[track_caller]
 pub(crate) fn playing(viewer: &Process) -> Value {
-    viewer.line("picture", START, |line| {
-        line.find("received").and_then(Value::as_u64).is_some_and(|received| received > 0)
-    })
+    viewer.reaches("received", 1, START)
 }
 
 /// What everybody must see on a good connection, from summaries and traces.

@@ -23,12 +23,7 @@ fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
     others.iter().for_each(|viewer| drop(playing(viewer)));
     playing(&stuck);
     // Caches and buffers are full by now, so that growth from here on is the stopped viewer's.
-    let units = |n: u64| {
-        move |line: &serde_json::Value| {
-            line.find("access_units").and_then(|u| u.as_u64()) >= Some(n)
-        }
-    };
-    publisher.line("eight seconds", Duration::from_secs(20), units(240));
+    publisher.reaches("access_units", 240, Duration::from_secs(20));
     let before = publisher.resident();
     stuck.pause();
     // Standing still is what is tested: no event marks its end.

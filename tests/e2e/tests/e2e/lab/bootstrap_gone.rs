@@ -16,9 +16,7 @@ const KIB_64: u64 = 64 * 1024;
 const MB: u64 = 1_000_000;
 
 fn published(publisher: &Process, units: u64) {
-    publisher.line(&format!("access unit {units}"), Duration::from_secs(120), |line| {
-        line.find("access_units").and_then(|value| value.as_u64()) >= Some(units)
-    });
+    publisher.reaches("access_units", units, Duration::from_secs(120));
 }
 
 #[test]

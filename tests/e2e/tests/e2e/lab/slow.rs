@@ -108,9 +108,7 @@ fn a_line_that_breaks_down_in_the_middle_becomes_flat_again() {
     let story = sixty_seconds(|lab, slow| {
         lab.host("slow").download(20_000, 250_000);
         playing(slow);
-        slow.line("fifteen seconds of pictures", Duration::from_secs(30), |line| {
-            line.find("received").is_some_and(|received| received.as_u64() >= Some(450))
-        });
+        slow.reaches("received", 450, Duration::from_secs(30));
         lab.host("slow").download(2_000, 25_000);
     });
     nothing_was_written_ahead(&story);
