@@ -164,12 +164,12 @@ pub fn every_group(publisher: &[&Unit], viewer: &[&Unit]) -> Result<(), String> 
 }
 
 /// The longest time between two ready times in a row, in milliseconds, of those for which `of`
-/// holds of the later one.
+/// holds of the later unit and its ready time.
 #[must_use]
-pub fn longest_gap_ms(viewer: &[Unit], of: impl Fn(i64) -> bool) -> f64 {
-    let ready: Vec<i64> = viewer.iter().filter_map(|unit| unit.ready_us).collect();
-    let gaps = ready.windows(2).filter(|pair| of(pair[1])).map(|pair| pair[1] - pair[0]);
-    gaps.max().unwrap_or(0) as f64 / 1000.0
+pub fn longest_gap_ms(viewer: &[Unit], of: impl Fn(&Unit, i64) -> bool) -> f64 {
+    let ready = |unit: &Unit| unit.ready_us.unwrap_or_default();
+    let gaps = viewer.windows(2).filter(|pair| of(&pair[1], ready(&pair[1])));
+    gaps.map(|pair| ready(&pair[1]) - ready(&pair[0])).max().unwrap_or(0) as f64 / 1000.0
 }
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn the_longest_gap_is_found_where_it_is_asked_for() {
         let viewer = [received(0, 0), received(1, 0), received(2, 350)];
-        assert_eq!(longest_gap_ms(&viewer, |_| true), 450.0);
-        assert_eq!(longest_gap_ms(&viewer, |ready| ready <= 100_000), 100.0);
+        assert_eq!(longest_gap_ms(&viewer, |_, _| true), 450.0);
+        assert_eq!(longest_gap_ms(&viewer, |_, ready| ready <= 100_000), 100.0);
     }
 }

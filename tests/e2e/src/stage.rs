@@ -103,9 +103,15 @@ pub fn wall_us() -> i64 {
 /// If there is none of that name.
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
-    let path = workspace().join("tests/fixtures").join(name);
+    let path = source("tests/fixtures").join(name);
     assert!(path.is_file(), "there is no fixture {}", path.display());
     path
+}
+
+/// A file of this repository.
+#[must_use]
+pub fn source(path: &str) -> PathBuf {
+    workspace().join(path)
 }
 
 /// The README, as it is now.
@@ -114,7 +120,7 @@ pub fn fixture(name: &str) -> PathBuf {
 /// If it cannot be read.
 #[must_use]
 pub fn readme() -> String {
-    let path = workspace().join("README.md");
+    let path = source("README.md");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

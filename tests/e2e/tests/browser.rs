@@ -214,6 +214,33 @@ fn without_a_picture_there_is_a_sentence() {
     browser.until(sentence, SOON, says("has not answered"));
 }
 
+#[test]
+fn a_browser_that_cannot_show_video_is_told_which_can() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let poor = [
+        (
+            "delete globalThis.VideoDecoder",
+            "document.querySelector('#sentence').textContent",
+            "This browser cannot decode live video (it has no WebCodecs). Use a current Chrome",
+        ),
+        (
+            "VideoDecoder.isConfigSupported = async () => ({ supported: false })",
+            "document.querySelector('.veil')?.textContent",
+            "(H.264). Chrome, Edge, Safari and Firefox have one",
+        ),
+    ];
+    for (number, (without, place, words)) in poor.into_iter().enumerate() {
+        // A launch key opens one browser.
+        let viewer = cast::watch(&stage, None, &format!("viewer-{number}"), &show.link).ready();
+        let mut browser = Browser::start(&stage);
+        browser.before_pages(without);
+        browser.open(&url(&viewer));
+        browser.until(place, SOON, |text| text.as_str().is_some_and(|text| text.contains(words)));
+        viewer.interrupt();
+    }
+}
+
 /// The page never says that it waits for a picture that it shows.
 #[test]
 fn the_words_over_a_picture_go_with_the_first_one() {

@@ -14,5 +14,6 @@ mod processes;
 mod readme_json;
 mod room;
 mod said;
+mod slow_build;
 mod stuck;
 mod wall;
