@@ -16,6 +16,8 @@ const KIB_32: u64 = 32 * 1024;
 const KIB_8: u64 = 8 * 1024;
 
 struct Story {
+    /// Its files are kept where what follows fails.
+    _stage: Stage,
     published: Vec<Unit>,
     slow: Vec<Unit>,
     publisher: Ended,
@@ -35,7 +37,9 @@ fn sixty_seconds(shape: impl FnOnce(&Lab, &e2e::process::Process)) -> Story {
     let publisher = publisher.finish(Duration::from_secs(80));
     let _ = publisher.summary();
     let _ = end(slow).summary();
-    Story { published: room.trace("publisher"), slow: room.trace("slow"), publisher, slow_peer }
+    let (published, slow) = (room.trace("publisher"), room.trace("slow"));
+    drop(room);
+    Story { _stage: stage, published, slow, publisher, slow_peer }
 }
 
 /// Else there was nothing to choose, and the test shows nothing: the stream exceeded the line, and
