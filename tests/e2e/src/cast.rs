@@ -124,9 +124,19 @@ impl Roommate {
     #[track_caller]
     pub fn ready(self) -> Process {
         let process = self.start();
-        process.line("ready line", START, |line| line.is("ready"));
+        let _ = ready_line(&process);
         process
     }
+}
+
+/// The first line of whoever joins a room.
+///
+/// # Panics
+/// If it does not come.
+#[must_use]
+#[track_caller]
+pub fn ready_line(process: &Process) -> Value {
+    process.line("ready line", START, |line| line.is("ready"))
 }
 
 /// The file that [`Roommate::traced`] names.

@@ -57,7 +57,7 @@ fn show(stage: &Stage) -> Show {
 }
 
 fn url(viewer: &Process) -> String {
-    viewer.line("ready line", START, |line| line.is("ready")).text("viewer_url").to_owned()
+    cast::ready_line(viewer).text("viewer_url").to_owned()
 }
 
 fn on_canvas(browser: &mut Browser) -> Option<Stamp> {

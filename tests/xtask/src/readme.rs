@@ -42,8 +42,10 @@ pub(crate) fn run(root: &Path, only: &str) -> Result<(), String> {
     let mut runs = Vec::new();
     for command in wanted {
         let demo = command.ends_with("-- demo");
-        runs.push(Run::of(command, &clone.0)?);
-        if demo && clone.0.join("target/release/roommate").is_file() {
+        let run = Run::of(command, &clone.0)?;
+        let built = demo && run.end == End::Passed;
+        runs.push(run);
+        if built {
             runs.push(Run::measured(MEASURED.to_owned(), &clone.0)?);
         }
     }
@@ -109,7 +111,7 @@ impl Run {
         let start = Instant::now();
         eprintln!("$ {command}");
         let (status, said) = run_quoted(&command, &[], place)?;
-        let summary = said.last().filter(|line| line.contains(r#""summary":true"#));
+        let summary = said.iter().rfind(|line| line.contains(r#""summary":true"#));
         let (end, said) = match summary.map(|line| figures::judge(line)) {
             Some(Ok(lines)) if status.success() => (End::Passed, lines),
             Some(Err(lines)) => (End::Failed, lines),

@@ -3,7 +3,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use e2e::cast::{Roommate, START};
+use e2e::cast::{self, Bootstrap, Roommate, START};
 use e2e::fields::Fields;
 use e2e::stage::Stage;
 
@@ -108,6 +108,23 @@ fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
     let taken = taken.local_addr().unwrap().to_string();
     let words = ["the viewer page cannot listen", &taken, "in use", "--viewer"];
     refused(viewer().args(["--viewer", &taken]), 1, &words);
+    let demo = Roommate::bare(&stage, None, "demo").args(["demo", "--json", "--no-open"]);
+    refused(demo.args(["--viewer", &taken]), 1, &words);
+    let trace = viewer().args(["--trace", "/no/such/folder/trace"]).start().finish(START);
+    assert_eq!(trace.code, Some(1), "{}", trace.story());
+    let [said] = trace.log() else { panic!("not one sentence\n{}", trace.story()) };
+    assert!(said.contains("the trace /no/such/folder/trace cannot be written"), "{said}");
+}
+
+/// Somebody who came by a link for viewers, and wants to publish.
+#[test]
+fn a_link_that_does_not_allow_publishing_is_said_to_be_one() {
+    let stage = Stage::shared();
+    let bootstrap = Bootstrap::start(&stage, None);
+    let made = cast::made_room(&stage, None, &bootstrap, ["--role", "view"]);
+    let publish = Roommate::new(&stage, None, "publisher", "publish");
+    let publish = publish.args([made.text("link"), "--json"]);
+    refused(publish, 1, &["this link does not allow it", "the role `publish`"]);
 }
 
 /// What a later version brings is refused in a sentence, never ignored.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::cast::Roommate;
+use e2e::cast::{Roommate, ready_line};
 use e2e::check::{self, must};
 use e2e::fields::Fields;
 use e2e::stage::Stage;
@@ -19,7 +19,7 @@ fn three_viewers_receive_what_one_publisher_sends() {
         .path("--trace", &path)
         .path("--data-dir", stage.path("demo"))
         .start();
-    let first = demo.line("ready line", Duration::from_secs(10), |line| line.is("ready"));
+    let first = ready_line(&demo);
     assert_eq!(first.text("role"), "demo");
     let ended = demo.finish(Duration::from_secs(40));
     let summary = ended.summary();

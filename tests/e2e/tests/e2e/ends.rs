@@ -143,7 +143,7 @@ fn without_a_browser_the_address_is_said_and_the_page_is_there() {
     let viewer = viewer.env("PATH", "/nowhere").ready();
     viewer.says("No browser could be opened here: open that address yourself.", START);
     let said = viewer.says("The page is at http://127.0.0.1:", START);
-    let first = viewer.line("ready line", START, |line| line.is("ready"));
+    let first = cast::ready_line(&viewer);
     assert!(said.ends_with(first.text("viewer_url")), "{said}, but {first}");
     let host = said.split_once("http://").and_then(|(_, rest)| rest.split_once('/'));
     let (host, _) = host.expect("an address");
@@ -160,6 +160,6 @@ fn both_signals_end_politely_within_two_seconds() {
         let asked = Instant::now();
         publisher.signal(signal);
         let _ = publisher.finish(END).summary();
-        assert!(asked.elapsed() < Duration::from_millis(2_500), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() <= Duration::from_secs(2), "{:?}", asked.elapsed());
     }
 }

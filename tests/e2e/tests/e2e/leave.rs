@@ -24,7 +24,7 @@ fn joined_us(watcher: &Process, peer: &str) -> i64 {
 
 /// When `watcher` took `peer` off its list, by the wall clock.
 #[track_caller]
-fn left_us(watcher: &Process, peer: &str) -> i64 {
+pub(crate) fn left_us(watcher: &Process, peer: &str) -> i64 {
     let is = |member: &&Value| member.text("peer") == peer;
     watcher.until(&format!("departure of {peer}"), LONG, |lines| {
         let lists = lines.iter().filter_map(|line| line.value.find("departed")?.as_array());

@@ -90,7 +90,7 @@ pub(crate) fn end(process: Process) -> Ended {
 /// The PeerId of a program, from its first line.
 #[track_caller]
 pub(crate) fn peer(process: &Process) -> String {
-    process.line("ready line", START, |line| line.is("ready")).text("peer").to_owned()
+    cast::ready_line(process).text("peer").to_owned()
 }
 
 /// What a publisher's line says of one child.
