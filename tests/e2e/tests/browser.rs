@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::browser::Browser;
 use e2e::cast::{self, Bootstrap, START, TEST_PICTURE};
@@ -114,13 +114,19 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
 /// trace, and the age of the pictures that are on the canvas, by their stamps and this machine's clock.
 #[track_caller]
 fn the_overlay_tells_the_truth(browser: &mut Browser, stage: &Stage) {
+    let drawn = "window.__roommate.broadcasts[0].drawn";
+    // The very pictures that the page's median is of.
+    let enough = browser.value(drawn).as_u64().expect("a count") + PAGE_PICTURES as u64;
+    let end = Instant::now() + SOON * 3;
     let mut ages: Vec<f64> = Vec::new();
-    while ages.len() < 60 {
+    while browser.value(drawn).as_u64() < Some(enough) {
+        assert!(Instant::now() < end, "{PAGE_PICTURES} pictures are not drawn in time");
         let before = wall_us();
         if let Some(stamp) = on_canvas(browser) {
             ages.push(f64::from(stamp.distance_ms(before)));
         }
     }
+    assert!(ages.len() >= 20, "only {} looks at the canvas", ages.len());
     let age = check::percentile(&trace::sorted(ages), 50.0);
     let shown = browser.value("document.querySelector('.latency b').textContent");
     let shown = shown.as_str().and_then(|text| text.strip_suffix(" ms"));
