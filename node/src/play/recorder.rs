@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -15,6 +16,9 @@ use crate::media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
 
 /// About ten seconds of pictures: a disk may pause that long.
 const WAITING_MAX: usize = 300;
+
+/// How long the end of a recording waits for the disk. A command ends within two seconds.
+const FINISH_MAX: Duration = Duration::from_millis(1_000);
 
 /// A recording of one publisher, over all its broadcasts.
 pub struct Recorder {
@@ -72,7 +76,8 @@ impl Recorder {
         }))
     }
 
-    /// Writes what is pending and closes the file. Every sink must have been dropped.
+    /// Writes what is pending and closes the file. Every sink must have been dropped. A disk that
+    /// stands still is waited for a second; the thread that writes is left behind then.
     ///
     /// # Errors
     /// The sentence that says why the recording is not whole.
@@ -80,10 +85,14 @@ impl Recorder {
         let Some(work) = self.work else { return Ok(()) };
         drop(work.units);
         let thread = work.thread;
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        match ended {
-            Ok(Ok(result)) => result.map_err(|error| error.to_string()),
-            _ => Err("the recording's thread has failed".to_owned()),
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        match tokio::time::timeout(FINISH_MAX, ended).await {
+            Ok(Ok(Ok(result))) => result.map_err(|error| error.to_string()),
+            Ok(_) => Err("the recording's thread has failed".to_owned()),
+            Err(_) => Err(format!(
+                "the disk does not answer: {} ends where it stands",
+                self.path.display()
+            )),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Files that cannot be sent and files that cannot be written, each named with its reason.
 
+use std::fs::OpenOptions;
 use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use e2e::cast::{Roommate, START, TEST_PICTURE};
 use e2e::mp4;
@@ -92,6 +95,38 @@ fn pictures_that_nobody_could_play_are_named_with_the_way_out() {
         mp4::make(&file, &[&["-c:v", "libx264"], pixels, how].concat());
         refused(publish(&stage, &file), 1, &[name, words[0], words[1]]);
     }
+}
+
+/// A pipe that nobody empties stands for a disk that stands still. One recording is ended by that;
+/// another one by its person, who is not kept waiting for the disk.
+#[test]
+fn a_disk_that_stands_still_ends_the_recording_and_holds_nobody_up() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let publisher = room.publisher("publisher", TEST_PICTURE).ready();
+    let stuck = |name: &str| {
+        let pipe = stage.path(&format!("{name}.mp4"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
+        // Opened for both, so that opening waits for nobody.
+        let reader = OpenOptions::new().read(true).write(true).open(&pipe).expect("a pipe");
+        (room.viewer(name).path("--out", &pipe).ready(), reader)
+    };
+    let [(patient, _one), (hasty, _two)] = ["patient", "hasty"].map(stuck);
+    // A pipe holds 64 KiB: the disk has stood still for seconds.
+    hasty.reaches("received", 150, START);
+    hasty.interrupt();
+    let asked = Instant::now();
+    let hasty = hasty.finish(START);
+    assert!(asked.elapsed() <= Duration::from_secs(2), "held up for {:?}", asked.elapsed());
+    assert_eq!(hasty.code, Some(1), "{}", hasty.story());
+    let last = hasty.log().last().expect("a sentence");
+    assert!(last.contains("the disk does not answer: ") && last.contains("hasty.mp4"), "{last}");
+
+    let patient = patient.finish(START * 3);
+    assert_eq!(patient.code, Some(1), "{}", patient.story());
+    let last = patient.log().last().expect("a sentence");
+    assert!(last.contains("the disk is too slow for the recording: it ends here"), "{last}");
+    end(publisher);
 }
 
 #[test]
