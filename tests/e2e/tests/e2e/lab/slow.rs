@@ -1,5 +1,6 @@
 //! A line slower than the stream: latency stays flat, the newest picture wins, nobody writes ahead.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use e2e::check::{self, must};
@@ -81,6 +82,18 @@ fn nothing_was_written_ahead(story: &Story) {
     );
 }
 
+/// The pictures of groups of at least half a second. A publisher that has no time to encode may begin
+/// the next group after one picture, which nobody misses; on a machine that has the time there is none.
+fn of_whole_groups(units: Vec<&Unit>) -> Vec<&Unit> {
+    let mut pictures = BTreeMap::<u64, usize>::new();
+    for unit in &units {
+        *pictures.entry(unit.group).or_default() += 1;
+    }
+    let whole = pictures.values().filter(|count| **count >= 15).count();
+    assert!(whole >= 50, "only {whole} whole groups in 58 s: {pictures:?}");
+    units.into_iter().filter(|unit| pictures[&unit.group] >= 15).collect()
+}
+
 fn p95(units: &[&Unit]) -> f64 {
     check::percentile(&trace::sorted(units.iter().map(|unit| unit.latency_ms())), 95.0)
 }
@@ -104,7 +117,7 @@ fn two_megabits_for_two_and_a_half_stay_flat_for_a_minute() {
     assert!(part >= 0.6, "only {:.0} % of the pictures came", part * 100.0);
     // The last group may still have been on its way at the end.
     let complete = trace::between(&story.published, &story.published, 0.0, 58.0);
-    must(check::every_group(&complete, &slow));
+    must(check::every_group(&of_whole_groups(complete), &slow));
 }
 
 #[test]
