@@ -227,7 +227,7 @@ fn a_browser_that_cannot_show_video_is_told_which_can() {
     let poor = [
         (
             "delete globalThis.VideoDecoder",
-            "document.querySelector('#sentence').textContent",
+            "document.querySelector('#sentence')?.textContent",
             "This browser cannot decode live video (it has no WebCodecs). Use a current Chrome",
         ),
         (
