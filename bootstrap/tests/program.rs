@@ -128,6 +128,18 @@ fn a_taken_port_is_one_sentence_and_exit_code_1() {
     assert_eq!(run.end("-TERM").0, Some(0));
 }
 
+/// An address of the documentation's own, which no machine has: nothing is sent.
+#[test]
+fn an_address_of_somebody_else_is_one_sentence_and_exit_code_1() {
+    let directory = tempfile::tempdir().unwrap();
+    for listen in ["/ip4/192.0.2.1/udp/0/quic-v1", "/ip4/192.0.2.1/tcp/0"] {
+        let (code, text) = failed(program(directory.path(), &["--json", "--listen", listen]));
+        assert_eq!((code, text.trim().lines().count()), (1, 1), "{text}");
+        assert!(text.contains(&format!("cannot listen on {listen}")), "{text}");
+        assert!(text.contains("name another address with --listen"), "{text}");
+    }
+}
+
 #[test]
 fn what_cannot_be_meant_is_exit_code_2_in_one_sentence() {
     let directory = tempfile::tempdir().unwrap();

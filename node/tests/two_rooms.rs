@@ -19,8 +19,11 @@ use roommate_protocol::trust::id::{Incarnation, PeerId, RoomPk, TrackId};
 use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::trust::ticket::TicketChain;
 use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
+use tokio::time::Instant;
 
-/// Generous: a busy machine takes its time, and nothing here is about speed.
+/// Within this everybody must see what they should, after the last event.
+const SEEN: Duration = Duration::from_secs(3);
+/// Pictures that prove that it goes on, which take their time to be made.
 const LONG: Duration = Duration::from_secs(30);
 
 struct Rooms {
@@ -101,11 +104,12 @@ impl Rooms {
         Publisher::start(config, Box::new(source), control).unwrap()
     }
 
-    /// Plays the one broadcast of the room until twenty pictures are there.
-    async fn play(&self, room: &Room) -> PeerId {
+    /// Plays the one broadcast of the room: the first picture is there in time after `event`, and
+    /// twenty come.
+    async fn play(&self, room: &Room, event: Instant) -> PeerId {
         let mut status = room.watch();
         let found = status.wait_for(|status| !status.broadcasts.is_empty());
-        let broadcasts = tokio::time::timeout(LONG, found)
+        let broadcasts = tokio::time::timeout_at(event + SEEN, found)
             .await
             .expect("a broadcast")
             .unwrap()
@@ -127,12 +131,13 @@ impl Rooms {
             trace: None,
             sinks: Vec::new(),
         });
-        let twenty = async {
-            while player.stats().received < 20 {
+        let mut come = async |pictures| {
+            while player.stats().received < pictures {
                 changes.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(LONG, twenty).await.expect("twenty pictures");
+        tokio::time::timeout_at(event + SEEN, come(1)).await.expect("a picture in time");
+        tokio::time::timeout(LONG, come(20)).await.expect("twenty pictures");
         key.publisher
     }
 }
@@ -167,10 +172,11 @@ async fn two_rooms_on_one_node_keep_apart() {
 
     let cook = rooms.node(&keys[1], "cook").await;
     let ghost = rooms.node(&keys[2], "ghost").await;
+    let event = Instant::now();
     let cooks_room = rooms.join(&cook, &kitchen, Some(&both)).await;
     let ghosts_room = rooms.join(&ghost, &attic, Some(&both)).await;
-    assert_eq!(rooms.play(&cooks_room).await, both.peer());
-    assert_eq!(rooms.play(&ghosts_room).await, both.peer());
+    let seen = tokio::join!(rooms.play(&cooks_room, event), rooms.play(&ghosts_room, event));
+    assert_eq!(seen, (both.peer(), both.peer()));
 
     let names = |room: &Room| -> Vec<String> {
         room.status().members.into_iter().map(|member| member.name).collect()
@@ -185,9 +191,9 @@ async fn two_rooms_on_one_node_keep_apart() {
     in_kitchen.leave().await;
     let mut status = cooks_room.watch();
     let alone = status.wait_for(|status| status.members.is_empty());
-    tokio::time::timeout(LONG, alone).await.expect("both has left the kitchen").unwrap();
+    tokio::time::timeout(SEEN, alone).await.expect("both has left the kitchen").unwrap();
     assert_eq!(names(&ghosts_room), ["both"]);
-    assert_eq!(rooms.play(&ghosts_room).await, both.peer());
+    assert_eq!(rooms.play(&ghosts_room, Instant::now()).await, both.peer());
 
     publishers[1].stop().await;
     for node in [both, cook, ghost] {

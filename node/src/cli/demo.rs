@@ -76,9 +76,8 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
     let publisher_desk = Desk::open(&publisher_common)?;
     let opened = source::open(args.source.as_deref(), args.repeats(), publisher_desk.clock)?;
     let invite = demo_room(publisher_desk.me, bootstrap.listen_addrs())?;
-    let (publisher_node, room, _events) = publisher_desk.join(&publisher_common, &invite).await?;
-
     let page = Page::serve(args.common.viewer, publisher_desk.clock, invite.expires()).await?;
+    let (publisher_node, room, _events) = publisher_desk.join(&publisher_common, &invite).await?;
     let url = page.url().to_owned();
     if !args.no_open {
         page.open();

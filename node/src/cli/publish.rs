@@ -56,7 +56,13 @@ pub(super) async fn run(args: PublishArgs) -> Result<(), Fail> {
         }
     }
     report.line(first);
-    let mut publishing = Publishing::begin(&desk, room.clone(), opened, trace).await?;
+    let mut publishing = match Publishing::begin(&desk, room.clone(), opened, trace).await {
+        Ok(publishing) => publishing,
+        Err(fail) => {
+            node.shutdown().await;
+            return Err(fail);
+        }
+    };
     let result =
         live(&report, (&mut publishing, &room), &mut events, &mut countdown, &mut signals).await;
     let ended = publishing.end().await;

@@ -32,6 +32,7 @@ pub(super) struct Publishing {
     broadcast: BroadcastId,
     /// The tracks of sound.
     sounds: Vec<TrackId>,
+    view: ClockView,
     /// The status when the source had ended: children leave it one by one afterwards.
     last: Option<RoomStatus>,
 }
@@ -75,7 +76,7 @@ impl Publishing {
             publishers.push(Publisher::start(config, source, control).map_err(Fail::new)?);
         }
         let target_kbps = opened.target_kbps;
-        Ok(Self { room, publishers, target_kbps, broadcast, sounds, last: None })
+        Ok(Self { room, publishers, target_kbps, broadcast, view, sounds, last: None })
     }
 
     fn first(&self) -> &Publisher {
@@ -99,7 +100,7 @@ impl Publishing {
         let stats = self.first().stats();
         let [p50, p99] = stats.encode_ms.at_each([50.0, 99.0]);
         let children = self.children(&status);
-        let Value::Object(fields) = json!({
+        let Value::Object(mut fields) = json!({
             "access_units": stats.access_units,
             "bytes": stats.bytes,
             "keyframes": stats.keyframes,
@@ -114,6 +115,8 @@ impl Publishing {
         }) else {
             unreachable!("an object was written")
         };
+        let blocked = people::blocked(&status, Some(self.view));
+        fields.extend(blocked.map(|blocked| ("driver_blocked_us".into(), blocked)));
         fields
     }
 

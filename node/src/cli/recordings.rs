@@ -39,7 +39,7 @@ impl Wishes {
 /// All recordings of a command.
 pub(super) struct Recordings {
     /// `--out`, until it is known whose.
-    single: Option<Open>,
+    single: Option<(String, Open)>,
     /// Whose broadcasts `--out` takes: theirs who are watched first.
     chosen: Option<(PeerId, Recorder)>,
     folder: Option<PathBuf>,
@@ -51,8 +51,8 @@ impl Recordings {
     /// Records what `wishes` say.
     pub(super) fn new(wishes: Wishes) -> Self {
         let single = match wishes.out {
-            Some(path) => Some(containers::mp4(path)),
-            None => wishes.pipe.then(containers::transport_stream),
+            Some(path) => Some((path.display().to_string(), containers::mp4(path))),
+            None => wishes.pipe.then(|| ("the player".to_owned(), containers::transport_stream())),
         };
         Self {
             single,
@@ -75,9 +75,9 @@ impl Recordings {
         formats: &[TrackFormat],
     ) -> Vec<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Vec<Box<dyn Sink>>> = formats.iter().map(|_| Vec::new()).collect();
-        if let Some(open) = self.single.take() {
+        if let Some((name, open)) = self.single.take() {
             say::note(&format!("recording {publisher}"));
-            self.chosen = Some((publisher, Recorder::new(open, self.stopped.clone())));
+            self.chosen = Some((publisher, Recorder::new(name, open, self.stopped.clone())));
         }
         if let Some((_, recorder)) = self.chosen.as_mut().filter(|(chosen, _)| *chosen == publisher)
         {
@@ -99,7 +99,8 @@ impl Recordings {
             }
             let path = folder.join(name(publisher, &jiff::Zoned::now()));
             say::note(&format!("recording {publisher} into {}", path.display()));
-            let recorder = Recorder::new(containers::mp4(path), self.stopped.clone());
+            let name = path.display().to_string();
+            let recorder = Recorder::new(name, containers::mp4(path), self.stopped.clone());
             self.files.insert(publisher, recorder);
         }
         self.files.get_mut(&publisher)

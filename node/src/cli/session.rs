@@ -58,7 +58,8 @@ impl Desk {
         Ok(self.data.owned_room(&invite.room()).map_err(Fail::new)?.is_some())
     }
 
-    /// Starts the node and joins the room of `invite`.
+    /// Starts the node and joins the room of `invite`. Whatever can fail is done before, or shuts the
+    /// node down: its driver must not outlive the runtime.
     pub(super) async fn join(
         &self,
         common: &Common,
@@ -75,8 +76,9 @@ impl Desk {
             clock: self.clock,
             stumble: stumble()?,
         };
+        let joining = self.join_config(invite)?;
         let node = Node::start(config).await.map_err(Fail::new)?;
-        let (room, events) = node.join(self.join_config(invite)?).await.map_err(Fail::new)?;
+        let (room, events) = node.join(joining).await.map_err(Fail::new)?;
         Ok((node, room, events))
     }
 

@@ -40,8 +40,8 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
     let start = desk.clock.mono();
     let invite = desk.read_link(&args.link)?;
     let mut signals = Signals::listen()?;
-    let (node, room, mut events) = desk.join(&args.common, &invite).await?;
     let page = Page::serve(args.common.viewer, desk.clock, invite.expires()).await?;
+    let (node, room, mut events) = desk.join(&args.common, &invite).await?;
     report.line(json!({"ready": true, "peer": desk.me.to_string(), "viewer_url": page.url()}));
     if !args.no_open && !wishes.any() {
         page.open();
@@ -59,7 +59,13 @@ pub(super) async fn run(args: WatchArgs) -> Result<(), Fail> {
         trace: args.trace.clone(),
         sinks: Box::new(outlets),
     };
-    let watching = Watching::new(room.clone(), config)?;
+    let watching = match Watching::new(room.clone(), config) {
+        Ok(watching) => watching,
+        Err(fail) => {
+            node.shutdown().await;
+            return Err(fail);
+        }
+    };
     let until_over = (args.out.is_some() && !args.wait).then_some(OUT_WAIT);
     let name = super::session::name(&args.common, desk.me);
     let mut watch = Watch { report, watching, room, name, page, stopped, until_over };

@@ -6,6 +6,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -46,8 +47,13 @@ pub enum Stopped {
 /// Opens the container, once it is known what comes.
 pub type Open = Box<dyn FnOnce(&[TrackFormat]) -> Result<Box<dyn Container>, Stopped> + Send>;
 
+/// How long the end of a recording waits for the disk. A command ends within two seconds.
+const FINISH_MAX: Duration = Duration::from_millis(1_000);
+
 /// A recording of one publisher, over all its broadcasts.
 pub struct Recorder {
+    /// What it writes to, for people.
+    name: String,
     open: Option<Open>,
     work: Option<Work>,
     stopped: watch::Sender<Option<Stopped>>,
@@ -66,10 +72,10 @@ struct Work {
 }
 
 impl Recorder {
-    /// Nothing is opened before the first broadcast. Why it ended is told to `stopped`, where
+    /// Nothing is opened before the first broadcast. `name` is what it writes to, for people. Why it ended is told to `stopped`, where
     /// several recordings may share one place.
-    pub fn new(open: Open, stopped: watch::Sender<Option<Stopped>>) -> Self {
-        Self { open: Some(open), work: None, stopped }
+    pub fn new(name: String, open: Open, stopped: watch::Sender<Option<Stopped>>) -> Self {
+        Self { name, open: Some(open), work: None, stopped }
     }
 
     /// The sinks of the next broadcast's tracks; the first one opens the container. A track of a
@@ -106,7 +112,8 @@ impl Recorder {
         stop(&self.stopped, why);
     }
 
-    /// Writes what is pending and closes the container. Every sink must have been dropped.
+    /// Writes what is pending and closes the container. Every sink must have been dropped. A disk
+    /// that stands still is waited for a second; the thread that writes is left behind then.
     ///
     /// # Errors
     /// The sentence that says why the recording is not whole.
@@ -114,10 +121,12 @@ impl Recorder {
         let Some(work) = self.work else { return Ok(()) };
         drop(work.units);
         let thread = work.thread;
-        match tokio::task::spawn_blocking(move || thread.join()).await {
-            Ok(Ok(Err(Stopped::Failed(why)))) => Err(why),
-            Ok(Ok(Ok(()) | Err(Stopped::Closed))) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err("the recording's thread has failed".to_owned()),
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        match tokio::time::timeout(FINISH_MAX, ended).await {
+            Ok(Ok(Ok(Err(Stopped::Failed(why))))) => Err(why),
+            Ok(Ok(Ok(Ok(()) | Err(Stopped::Closed)))) => Ok(()),
+            Ok(Ok(Err(_)) | Err(_)) => Err("the recording's thread has failed".to_owned()),
+            Err(_) => Err(format!("{} does not answer: it ends where it stands", self.name)),
         }
     }
 }

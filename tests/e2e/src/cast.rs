@@ -59,6 +59,19 @@ impl Roommate {
         roommate
     }
 
+    /// One of the two programs without any argument yet, started by `wrapper`, which becomes it.
+    ///
+    /// # Panics
+    /// If `wrapper` is empty.
+    #[must_use]
+    pub fn within(stage: &Stage, wrapper: &[&str], name: &str, of: &str) -> Self {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(program(of));
+        let mut roommate = Self { name: name.to_owned(), command };
+        clean(&mut roommate.command, stage);
+        roommate
+    }
+
     /// Adds arguments.
     #[must_use]
     pub fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
@@ -87,6 +100,13 @@ impl Roommate {
         self
     }
 
+    /// Takes a variable out of its environment.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -104,9 +124,19 @@ impl Roommate {
     #[track_caller]
     pub fn ready(self) -> Process {
         let process = self.start();
-        process.line("ready line", START, |line| line.is("ready"));
+        let _ = ready_line(&process);
         process
     }
+}
+
+/// The first line of whoever joins a room.
+///
+/// # Panics
+/// If it does not come.
+#[must_use]
+#[track_caller]
+pub fn ready_line(process: &Process) -> Value {
+    process.line("ready line", START, |line| line.is("ready"))
 }
 
 /// The file that [`Roommate::traced`] names.
@@ -191,16 +221,30 @@ impl Bootstrap {
 #[must_use]
 #[track_caller]
 pub fn create_room(stage: &Stage, host: Option<&Host>, bootstrap: &Bootstrap) -> String {
-    let room = Roommate::bare(stage, host, "owner").args(["room", "create"]);
-    let room = room.path("--data-dir", stage.path("owner"));
-    let room = room.args(["--title", "A test", "--bootstrap", bootstrap.quic(), "--json"]);
-    let ended = room.start().finish(START);
-    assert_eq!(ended.code, Some(0), "{}", ended.story());
-    assert_eq!(ended.lines().len(), 1, "{}", ended.story());
-    let made = &ended.lines()[0].value;
-    assert_eq!(made.text("scope"), "internet");
+    let made = made_room(stage, host, bootstrap, ["--title", "A test"]);
     assert_eq!(made.text("title"), "A test");
     made.text("link").to_owned()
+}
+
+/// `room create` with these arguments besides; what it prints. The data folder is `owner`.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+#[track_caller]
+pub fn made_room<const N: usize>(
+    stage: &Stage,
+    host: Option<&Host>,
+    bootstrap: &Bootstrap,
+    more: [&str; N],
+) -> Value {
+    let room = Roommate::bare(stage, host, "owner").args(["room", "create"]);
+    let room = room.path("--data-dir", stage.path("owner")).args(more);
+    let ended = room.args(["--bootstrap", bootstrap.quic(), "--json"]).start().finish(START);
+    assert_eq!(ended.code, Some(0), "{}", ended.story());
+    let [line] = ended.lines() else { panic!("not one object\n{}", ended.story()) };
+    assert_eq!(line.value.text("scope"), "internet");
+    line.value.clone()
 }
 
 /// `roommate publish LINK --source SOURCE --json`, with a trace.

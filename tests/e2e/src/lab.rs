@@ -61,7 +61,8 @@ impl Lab {
     pub fn new(hosts: &[&str]) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
-            "this test builds network namespaces, which needs root: run the suite as root"
+            "this test lays network namespaces under programs, which needs root: run it as root, or \
+             `cargo xtask test`, which counts it as skipped"
         );
         remove_leftovers();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -112,7 +113,12 @@ impl Lab {
     }
 
     fn namespace(&self, name: &str) {
-        run(&["ip", "netns", "add", &format!("{}{name}", self.prefix)]);
+        try_run(&["ip", "netns", "add", &format!("{}{name}", self.prefix)]).unwrap_or_else(|why| {
+            panic!(
+                "the kernel refuses a network namespace, for which root needs CAP_SYS_ADMIN and \
+                 CAP_NET_ADMIN (a container often has neither): {why}"
+            )
+        });
         self.at(name, &["ip", "link", "set", "lo", "up"]);
         let off = "net.ipv6.conf.all.disable_ipv6=1";
         self.at(name, &["sysctl", "-qw", off, "net.ipv6.conf.default.disable_ipv6=1"]);
@@ -171,6 +177,10 @@ fn at(prefix: &str, name: &str, command: &[&str]) -> String {
 }
 
 fn run(command: &[&str]) -> String {
+    try_run(command).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn try_run(command: &[&str]) -> Result<String, String> {
     let output = Command::new(command[0])
         .args(&command[1..])
         .env("PATH", PATH)
@@ -178,8 +188,10 @@ fn run(command: &[&str]) -> String {
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error} (cargo xtask setup installs it)"));
     let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {complaint}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    if !output.status.success() {
+        return Err(format!("{command:?}: {complaint}"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn namespaces() -> Vec<String> {

@@ -122,13 +122,24 @@ pub fn make_with_b_frames(path: &Path, seconds: u32) {
     assert!(reordered, "ffmpeg made no B-frames: the test would prove nothing");
 }
 
-/// Makes a file that holds no H.264.
+/// Makes a file of one second, its pictures encoded as these arguments of ffmpeg say.
 ///
 /// # Panics
 /// If ffmpeg cannot.
-pub fn make_without_h264(path: &Path) {
-    let source = "testsrc2=size=320x180:rate=30:duration=1";
-    ffmpeg(&["-f", "lavfi", "-i", source, "-c:v", "mpeg4", text(path)]);
+pub fn make(path: &Path, encoded: &[&str]) {
+    let source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30:duration=1"];
+    // x265 tells of itself where ffmpeg was told to be silent.
+    let quiet: &[_] =
+        if encoded.contains(&"libx265") { &["-x265-params", "log-level=none"] } else { &[] };
+    ffmpeg(&[&source, encoded, quiet, &[text(path)]].concat());
+}
+
+/// Makes a file of one second that holds sound alone.
+///
+/// # Panics
+/// If ffmpeg cannot.
+pub fn make_sound(path: &Path) {
+    ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", text(path)]);
 }
 
 /// Whether both files show their pictures at the same distances.

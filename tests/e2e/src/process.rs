@@ -3,66 +3,21 @@
 //! Its standard output is read as JSON lines, its standard error kept as a log. Everything that
 //! waits, waits for a line or for the end, never for a time to pass.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use self::heard::{Ear, Heard, await_exit, listen};
 use crate::fields::Fields;
 
-/// Log lines shown in a panic; the rest would hide the reason.
-const LOG_LINES_SHOWN: usize = 200;
+mod heard;
 
-/// A JSON line, and when it came.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// When this test read it.
-    pub at: Instant,
-    /// The object.
-    pub value: Value,
-}
-
-#[derive(Debug, Default)]
-struct Heard {
-    lines: Vec<Line>,
-    /// Lines of standard output that are no JSON.
-    junk: Vec<String>,
-    log: Vec<String>,
-    /// Standard output and standard error that are still open.
-    open: u8,
-    exited: bool,
-}
-
-#[derive(Debug)]
-struct Ear {
-    heard: Mutex<Heard>,
-    news: Condvar,
-}
-
-impl Ear {
-    fn lock(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hear(&self, change: impl FnOnce(&mut Heard)) {
-        change(&mut self.lock());
-        self.news.notify_all();
-    }
-
-    fn await_news<'a>(
-        &self,
-        heard: MutexGuard<'a, Heard>,
-        at_most: Duration,
-    ) -> MutexGuard<'a, Heard> {
-        self.news.wait_timeout(heard, at_most).unwrap_or_else(PoisonError::into_inner).0
-    }
-}
+pub use self::heard::Line;
 
 /// A running program.
 #[derive(Debug)]
@@ -101,10 +56,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error} ({command:?})"));
-        let ear = Arc::new(Ear {
-            heard: Mutex::new(Heard { open: 2, ..Heard::default() }),
-            news: Condvar::new(),
-        });
+        let ear = Arc::new(Ear::new());
         let stdout = child.stdout.take().expect("it was piped");
         let stderr = child.stderr.take().expect("it was piped");
         let pid = pid_of(&child);
@@ -165,6 +117,17 @@ impl Process {
         let heard = self.ear.lock().lines.len();
         self.until(what, limit, |lines| {
             lines[heard..].iter().map(|l| &l.value).find(|v| is(v)).cloned()
+        })
+    }
+
+    /// The first of all its lines whose count `field` is at least `least`.
+    ///
+    /// # Panics
+    /// As [`until`](Self::until).
+    #[track_caller]
+    pub fn reaches(&self, field: &str, least: u64, limit: Duration) -> Value {
+        self.line(&format!("line with {least} {field}"), limit, |line| {
+            line.find(field).and_then(Value::as_u64).is_some_and(|count| count >= least)
         })
     }
 
@@ -347,58 +310,8 @@ impl Ended {
     }
 }
 
-impl Heard {
-    fn over(&self) -> bool {
-        self.exited && self.open == 0
-    }
-
-    fn story(&self) -> String {
-        let mut story = String::new();
-        let hidden = self.log.len().saturating_sub(LOG_LINES_SHOWN);
-        if hidden > 0 {
-            let _ = writeln!(story, "  … {hidden} lines of the log before these");
-        }
-        for line in &self.log[hidden..] {
-            let _ = writeln!(story, "  {line}");
-        }
-        for line in &self.junk {
-            let _ = writeln!(story, "  not JSON: {line}");
-        }
-        if let Some(last) = self.lines.last() {
-            let _ = writeln!(story, "  last of {} JSON lines: {}", self.lines.len(), last.value);
-        }
-        story
-    }
-}
-
 fn pid_of(child: &Child) -> Pid {
     Pid::from_child(child)
-}
-
-fn listen(
-    ear: Arc<Ear>,
-    from: impl Read + Send + 'static,
-    mut take: impl FnMut(&mut Heard, String) + Send + 'static,
-) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).split(b'\n') {
-            let Ok(line) = line else { break };
-            let line = String::from_utf8_lossy(&line).into_owned();
-            ear.hear(|heard| take(heard, line));
-        }
-        ear.hear(|heard| heard.open -= 1);
-    })
-}
-
-/// Notices the end without reaping, so that the process id stays ours until drop.
-fn await_exit(ear: Arc<Ear>, pid: Pid) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(rustix::process::waitid(WaitId::Pid(pid), how), Err(rustix::io::Errno::INTR))
-        {
-        }
-        ear.hear(|heard| heard.exited = true);
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tempfile::TempDir;
 
@@ -87,15 +87,31 @@ impl Drop for Stage {
     }
 }
 
+/// Microseconds since the Unix epoch: the clock that broadcasts count by, on one machine.
+///
+/// # Panics
+/// If the machine's clock is before 1970.
+#[must_use]
+pub fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_micros()).expect("before the year 294246")
+}
+
 /// A file of `tests/fixtures/` in this repository.
 ///
 /// # Panics
 /// If there is none of that name.
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
-    let path = workspace().join("tests/fixtures").join(name);
+    let path = source("tests/fixtures").join(name);
     assert!(path.is_file(), "there is no fixture {}", path.display());
     path
+}
+
+/// A file of this repository.
+#[must_use]
+pub fn source(path: &str) -> PathBuf {
+    workspace().join(path)
 }
 
 /// The README, as it is now.
@@ -104,7 +120,7 @@ pub fn fixture(name: &str) -> PathBuf {
 /// If it cannot be read.
 #[must_use]
 pub fn readme() -> String {
-    let path = workspace().join("README.md");
+    let path = source("README.md");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

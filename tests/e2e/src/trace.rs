@@ -37,30 +37,46 @@ impl Unit {
     }
 }
 
-/// Reads a trace, in the file's order. A last line cut short by SIGKILL is left out.
+/// The track of pictures in every broadcast that the suites make; sound comes after it.
+pub const PICTURES: u64 = 0;
+/// The track of sound beside [`PICTURES`].
+pub const SOUND: u64 = 1;
+
+/// Reads the pictures of a trace, in the file's order. A last line cut short by SIGKILL is left out.
 ///
 /// # Panics
 /// If the file cannot be read, or another line is no access unit.
 #[must_use]
 pub fn read(path: &Path) -> Vec<Unit> {
+    read_track(path, PICTURES)
+}
+
+/// Reads one track of a trace as [`read`] does.
+///
+/// # Panics
+/// As [`read`].
+#[must_use]
+pub fn read_track(path: &Path, track: u64) -> Vec<Unit> {
     let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("no trace {}: {error}", path.display()));
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    whole.lines().map(|line| parse(line, path)).collect()
+    let units = whole.lines().map(|line| parse(line, path));
+    units.filter(|(of, _)| *of == track).map(|(_, unit)| unit).collect()
 }
 
-fn parse(line: &str, path: &Path) -> Unit {
+/// The track, and the access unit.
+fn parse(line: &str, path: &Path) -> (u64, Unit) {
     let value: Value = serde_json::from_str(line)
         .unwrap_or_else(|error| panic!("{}: {error}: {line}", path.display()));
-    assert!(value.find("track").is_some(), "{}: no track: {line}", path.display());
-    Unit {
+    let unit = Unit {
         seq: value.count("seq"),
         group: value.count("group"),
         captured_us: micros(&value, "captured_us"),
         ready_us: value.find("ready_us").map(|_| micros(&value, "ready_us")),
         encode_us: value.find("encode_us").map(|_| value.count("encode_us")),
         bytes: value.count("bytes"),
-    }
+    };
+    (value.count("track"), unit)
 }
 
 fn micros(value: &Value, field: &str) -> i64 {

@@ -3,21 +3,31 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use e2e::browser::Browser;
 use e2e::cast::{self, Bootstrap, START, TEST_PICTURE};
+use e2e::check;
 use e2e::fields::Fields;
 use e2e::process::Process;
-use e2e::stage::{Stage, output};
+use e2e::stage::{Stage, output, wall_us};
 use e2e::stamp::{self, Stamp};
+use e2e::trace;
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
 /// Beside an encoder and on two cores Chromium draws in software and skips.
 const LATE_MS_MAX: i32 = 1_000;
+/// Pictures that the page's median is of.
+const PAGE_PICTURES: usize = 120;
 /// The same in pictures of the stream.
 const LATE_PICTURES_MAX: u64 = 30;
+
+/// By how much the page's latency may differ from what the canvas shows when it is looked at: half a
+/// picture's time on the screen, and what a look costs a browser that draws in software.
+const LOOK_MS: f64 = 150.0;
+/// The page's median is of its last pictures, the node's of those that its trace has written.
+const OTHER_PICTURES_MS: f64 = 20.0;
 
 /// Brightness at the centres of the strip's cells, as the first canvas shows them now.
 const CENTRES: &str = "(() => {
@@ -47,7 +57,7 @@ fn show(stage: &Stage) -> Show {
 }
 
 fn url(viewer: &Process) -> String {
-    viewer.line("ready line", START, |line| line.is("ready")).text("viewer_url").to_owned()
+    cast::ready_line(viewer).text("viewer_url").to_owned()
 }
 
 fn on_canvas(browser: &mut Browser) -> Option<Stamp> {
@@ -65,11 +75,6 @@ fn readable(browser: &mut Browser) -> Stamp {
     on_canvas(browser).expect("a stamp was readable a moment ago")
 }
 
-fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294246")
-}
-
 #[test]
 fn the_canvas_shows_what_is_published_now_and_how_late() {
     let stage = Stage::new();
@@ -83,7 +88,7 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
     let late = stamp.distance_ms(wall_us());
     assert!(stamp.number > first.number + 30, "{first:?}, then {stamp:?}");
     assert!((0..=LATE_MS_MAX).contains(&late), "the picture is {late} ms old");
-    let published = e2e::trace::read(&cast::trace_of(&stage, "publisher"));
+    let published = trace::read(&cast::trace_of(&stage, "publisher"));
     let newest = published.last().expect("pictures").seq;
     let behind = newest.abs_diff(u64::from(stamp.number));
     assert!(
@@ -92,12 +97,7 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
         stamp.number
     );
 
-    let shown = browser.until("document.querySelector('.latency b').textContent", SOON, |text| {
-        text.as_str()
-            .and_then(|text| text.strip_suffix(" ms"))
-            .is_some_and(|n| n.parse::<u32>().is_ok())
-    });
-    eprintln!("the page says {shown}, the canvas was {late} ms old");
+    the_overlay_tells_the_truth(&mut browser, &stage);
     let errors = browser.value("window.__roommate.broadcasts[0].errors");
     assert_eq!(errors, 0, "decoder errors");
     browser.screenshot(&output("viewer-page.png"));
@@ -108,6 +108,35 @@ fn the_canvas_shows_what_is_published_now_and_how_late() {
         .collect();
     assert!(complaints.is_empty(), "{complaints:?}");
     drop(show.publisher);
+}
+
+/// The latency on the screen lies between two that the page has no part in: that of the node, by its
+/// trace, and the age of the pictures that are on the canvas, by their stamps and this machine's clock.
+#[track_caller]
+fn the_overlay_tells_the_truth(browser: &mut Browser, stage: &Stage) {
+    let drawn = "window.__roommate.broadcasts[0].drawn";
+    // The very pictures that the page's median is of.
+    let enough = browser.value(drawn).as_u64().expect("a count") + PAGE_PICTURES as u64;
+    let end = Instant::now() + SOON * 3;
+    let mut ages: Vec<f64> = Vec::new();
+    while browser.value(drawn).as_u64() < Some(enough) {
+        assert!(Instant::now() < end, "{PAGE_PICTURES} pictures are not drawn in time");
+        let before = wall_us();
+        if let Some(stamp) = on_canvas(browser) {
+            ages.push(f64::from(stamp.distance_ms(before)));
+        }
+    }
+    assert!(ages.len() >= 20, "only {} looks at the canvas", ages.len());
+    let age = check::percentile(&trace::sorted(ages), 50.0);
+    let shown = browser.value("document.querySelector('.latency b').textContent");
+    let shown = shown.as_str().and_then(|text| text.strip_suffix(" ms"));
+    let shown: f64 = shown.and_then(|text| text.parse().ok()).expect("a latency is shown");
+    let units = trace::read(&cast::trace_of(stage, "viewer"));
+    let latest = &units[units.len().saturating_sub(PAGE_PICTURES)..];
+    let node = check::percentile(&trace::latencies(latest, 0), 50.0);
+    eprintln!("node {node:.0} ms, the page says {shown} ms, the canvas is {age:.0} ms old");
+    assert!(shown >= node - OTHER_PICTURES_MS, "{shown} ms shown, {node:.0} ms to the node");
+    assert!((shown - age).abs() <= LOOK_MS, "{shown} ms shown, the canvas is {age:.0} ms old");
 }
 
 /// Notes when a name that contains `part` was first in the list, by this machine's clock.
@@ -189,6 +218,33 @@ fn without_a_picture_there_is_a_sentence() {
 
     show.viewer.interrupt();
     browser.until(sentence, SOON, says("has not answered"));
+}
+
+#[test]
+fn a_browser_that_cannot_show_video_is_told_which_can() {
+    let stage = Stage::new();
+    let show = show(&stage);
+    let poor = [
+        (
+            "delete globalThis.VideoDecoder",
+            "document.querySelector('#sentence')?.textContent",
+            "This browser cannot decode live video (it has no WebCodecs). Use a current Chrome",
+        ),
+        (
+            "VideoDecoder.isConfigSupported = async () => ({ supported: false })",
+            "document.querySelector('.veil')?.textContent",
+            "(H.264). Chrome, Edge, Safari and Firefox have one",
+        ),
+    ];
+    for (number, (without, place, words)) in poor.into_iter().enumerate() {
+        // A launch key opens one browser.
+        let viewer = cast::watch(&stage, None, &format!("viewer-{number}"), &show.link).ready();
+        let mut browser = Browser::start(&stage);
+        browser.before_pages(without);
+        browser.open(&url(&viewer));
+        browser.until(place, SOON, |text| text.as_str().is_some_and(|text| text.contains(words)));
+        viewer.interrupt();
+    }
 }
 
 /// The page never says that it waits for a picture that it shows.

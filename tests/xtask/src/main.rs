@@ -4,9 +4,11 @@
 
 mod build;
 mod counts;
+mod figures;
 mod readme;
 mod setup;
 mod suites;
+mod transcript;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +16,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test [SUITE]... [-- FILTER...]   suites: unit sim e2e browser; none named: all
 cargo xtask setup                            installs what the suites need, or says what to install
-cargo xtask readme [--only WORD]             runs README's build, install and test commands on a clean clone";
+cargo xtask readme [--only WORD]             runs README's build, install and test commands on a clean clone;
+                                             all of them: writes docs/readme-run.md";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

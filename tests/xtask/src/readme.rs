@@ -1,25 +1,31 @@
-//! README's commands that build, install or test, run as they stand there on a clean clone.
+//! README's commands that build, install or test, run as they stand there on a clean clone, and what
+//! the demo of that build must show.
 //!
-//! Standard output is a report to be kept as `docs/readme-run.md`; what the commands say passes on
-//! standard error. The other commands of the README are run by the suite `e2e`, which has no
-//! minutes to build.
+//! The report is kept as `docs/readme-run.md` where everything was run, else it is standard output;
+//! what the commands say passes on standard error. The other commands of the README are run by the
+//! suite `e2e`, which has no minutes to build.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use xtask::{Typist, commands};
 
+use crate::figures;
 use crate::setup::is_root;
+use crate::transcript::Transcript;
 
-/// Lines of a command's output that the report quotes: how it ended.
-const QUOTED: usize = 14;
+/// Where the report is kept.
+const REPORT: &str = "docs/readme-run.md";
 
 /// What makes a program of ours end that a person would end, and open nothing that nobody looks at.
 const WITHOUT_A_PERSON: [(&str, &str); 2] =
     [("ROOMMATE_SECONDS", "10"), ("ROOMMATE_NO_OPEN", "true")];
+
+/// What the demo of a release build is measured by.
+const MEASURED: &str = "target/release/roommate demo --seconds 10 --viewers 3 --json --no-open";
 
 /// Runs those commands that contain `only`, each in a shell of its own, and reports.
 pub(crate) fn run(root: &Path, only: &str) -> Result<(), String> {
@@ -33,18 +39,40 @@ pub(crate) fn run(root: &Path, only: &str) -> Result<(), String> {
         ));
     }
     let clone = Clone::of(root)?;
-    println!("# The README's commands on a clean clone\n");
-    println!("Printed by `cargo xtask readme`. {}\n", circumstances(&clone.0));
     let mut runs = Vec::new();
     for command in wanted {
+        let demo = command.ends_with("-- demo");
         let run = Run::of(command, &clone.0)?;
-        print!("{run}");
+        let built = demo && run.end == End::Passed;
         runs.push(run);
+        if built {
+            runs.push(Run::measured(MEASURED.to_owned(), &clone.0)?);
+        }
+    }
+    let report = report(&circumstances(&clone.0), &runs);
+    if only.is_empty() {
+        std::fs::write(root.join(REPORT), report)
+            .map_err(|error| format!("{REPORT} cannot be written: {error}"))?;
+        eprintln!("xtask: the report is in {REPORT}: commit it");
+    } else {
+        print!("{report}");
+    }
+    let failed = runs.iter().filter(|run| run.end == End::Failed).count();
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of README's commands failed")) }
+}
+
+fn report(circumstances: &str, runs: &[Run]) -> String {
+    let mut report = format!(
+        "# The README's commands on a clean clone\n\nWritten by `cargo xtask readme`. \
+         {circumstances}\n\n"
+    );
+    for run in runs {
+        let _ = write!(report, "{run}");
     }
     let count = |end: End| runs.iter().filter(|run| run.end == end).count();
     let (passed, failed, skipped) = (count(End::Passed), count(End::Failed), count(End::Skipped));
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} of README's commands failed")) }
+    let _ = writeln!(report, "{passed} passed, {failed} failed, {skipped} skipped");
+    report
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +105,20 @@ impl Run {
         };
         Ok(Self { command, environment, end, took: start.elapsed(), said })
     }
+
+    /// Runs a demo that tells its figures in JSON, and reports those in place of what it said.
+    fn measured(command: String, place: &Path) -> Result<Self, String> {
+        let start = Instant::now();
+        eprintln!("$ {command}");
+        let (status, said) = run_quoted(&command, &[], place)?;
+        let summary = said.iter().rfind(|line| line.contains(r#""summary":true"#));
+        let (end, said) = match summary.map(|line| figures::judge(line)) {
+            Some(Ok(lines)) if status.success() => (End::Passed, lines),
+            Some(Err(lines)) => (End::Failed, lines),
+            _ => (End::Failed, said),
+        };
+        Ok(Self { command, environment: &[], end, took: start.elapsed(), said })
+    }
 }
 
 impl std::fmt::Display for Run {
@@ -100,7 +142,7 @@ impl std::fmt::Display for Run {
     }
 }
 
-/// Runs a command, passes on what it says, and keeps the last lines.
+/// Runs a command, passes on what it says, and keeps how it ended.
 fn run_quoted(
     command: &str,
     environment: &[(&str, &str)],
@@ -119,18 +161,15 @@ fn run_quoted(
     // What a person answers who is asked whether to go on. Whoever asks nothing may be gone.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(b"y\n"));
     let stdout = child.stdout.take().ok_or("sh has no standard output")?;
-    let mut last = VecDeque::new();
+    let mut said = Transcript::new(place);
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line.map_err(|error| format!("the output of {command} ends: {error}"))?;
-        let line = String::from_utf8_lossy(&line).into_owned();
+        let line = String::from_utf8_lossy(&line);
         eprintln!("{line}");
-        last.push_back(line);
-        if last.len() > QUOTED {
-            last.pop_front();
-        }
+        said.hear(&line);
     }
     let status = child.wait().map_err(|error| format!("{command} is lost: {error}"))?;
-    Ok((status, last.into()))
+    Ok((status, said.end()))
 }
 
 /// What the figures depend on.
@@ -141,9 +180,25 @@ fn circumstances(place: &Path) -> String {
     };
     let unknown = || "unknown".to_owned();
     let commit = tell("git", &["log", "-1", "--format=%h of %cs"]).unwrap_or_else(unknown);
+    let today = tell("date", &["-u", "+%F"]).unwrap_or_else(unknown);
     let compiler = tell("rustc", &["--version"]).unwrap_or_else(unknown);
+    let system = std::fs::read_to_string("/etc/os-release").ok();
+    let system = system.as_deref().and_then(|text| after(text, "PRETTY_NAME="));
+    let system = system.map_or_else(unknown, |name| name.trim_matches('"').to_owned());
+    let memory = std::fs::read_to_string("/proc/meminfo").ok();
+    let memory = memory.as_deref().and_then(|text| after(text, "MemTotal:"));
+    let memory = memory.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let memory = memory.map_or_else(unknown, |kib| format!("{} GiB", (kib + (1 << 19)) >> 20));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("Commit {commit}, {compiler}, {cores} cores, nothing built before.")
+    format!(
+        "Commit {commit}, run on {today}: {system}, {compiler}, {cores} cores, {memory} of memory, \
+         nothing built before."
+    )
+}
+
+/// The rest of the first line that begins so.
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(start))
 }
 
 /// A clone of the committed state, removed when dropped.
@@ -174,16 +229,37 @@ impl Drop for Clone {
 mod tests {
     use super::*;
 
+    fn run(command: &str) -> Run {
+        Run::of(command.to_owned(), &std::env::temp_dir()).unwrap()
+    }
+
     #[test]
     fn the_end_of_what_a_command_says_is_quoted_and_its_failure_noticed() {
-        let here = std::env::temp_dir();
-        let run = |command: &str| Run::of(command.to_owned(), &here).unwrap();
         let told = run("seq 100; read -r answer; echo \"$answer\" >&2");
         assert_eq!(told.end, End::Passed);
-        assert_eq!(told.said.len(), QUOTED);
-        assert_eq!(told.said[QUOTED - 2..], ["100", "y"]);
+        assert_eq!(told.said[told.said.len() - 2..], ["100", "y"]);
         assert!(told.to_string().contains("Done after 0 s.\n\n```text\n88\n"), "{told}");
         assert_eq!(run("false; true").end, End::Failed);
+    }
+
+    #[test]
+    fn a_demo_is_judged_by_its_summary_and_fails_without_one() {
+        let summary = figures::tests::SUMMARY;
+        let measured = |command: String| Run::measured(command, &std::env::temp_dir()).unwrap();
+        assert_eq!(measured(format!("echo '{summary}'")).end, End::Passed);
+        assert_eq!(measured(format!("echo '{summary}'; exit 1")).end, End::Failed);
+        assert_eq!(measured("echo nothing".to_owned()).end, End::Failed);
+        let slow = summary.replace(r#""p99":31.2"#, r#""p99":131.2"#);
+        assert_eq!(measured(format!("echo '{slow}'")).end, End::Failed);
+    }
+
+    #[test]
+    fn the_report_counts_and_tells_of_what_it_depends_on() {
+        let told = report(&circumstances(&crate::root()), &[run("echo yes"), run("exit 3")]);
+        assert!(told.contains("cores, ") && told.contains("GiB of memory"), "{told}");
+        assert!(!told.contains("unknown"), "{told}");
+        assert!(told.contains("## `echo yes`") && told.contains("FAILED after 0 s"), "{told}");
+        assert!(told.ends_with("1 passed, 1 failed, 0 skipped\n"), "{told}");
     }
 
     #[test]

@@ -7,6 +7,10 @@ use std::time::Instant;
 
 use crate::build::{self, TestProgram};
 use crate::counts::Counts;
+use crate::setup::is_root;
+
+/// The module of those tests that lay network namespaces under programs, which only root may.
+const NEEDS_ROOT: &str = "lab::";
 
 /// A group of tests that are run and counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +102,12 @@ pub(crate) fn run(
         for program in programs.iter().filter(|program| Suite::of(program) == Some(suite)) {
             let start = Instant::now();
             println!("-- {} {}", program.package, program.target);
-            counts += run_counted(test_command(root, suite, program, filter))?;
+            let mut command = test_command(root, suite, program, filter);
+            if !is_root() {
+                counts.skipped += leave_out(test_command(root, suite, program, filter))?;
+                command.args(["--skip", NEEDS_ROOT]);
+            }
+            counts += run_counted(command)?;
             println!("-- {:.1} s", start.elapsed().as_secs_f64());
         }
         if suite == Suite::Unit && filter.is_empty() {
@@ -128,6 +137,21 @@ fn test_command(root: &Path, suite: Suite, program: &TestProgram, filter: &[&str
         command.args(["--test-threads", threads]);
     }
     command
+}
+
+/// How many of the tests of `command` need root, and says so where there are any.
+fn leave_out(mut command: Command) -> Result<u64, String> {
+    let listed = command.args(["--list", "--format", "terse"]).output();
+    let listed = listed.map_err(|error| format!("a test program does not start: {error}"))?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let count = listed.lines().filter(|line| line.contains(NEEDS_ROOT)).count();
+    if count > 0 {
+        println!(
+            "-- skipped: {count} tests of network namespaces and file systems of their own, which \
+             need root"
+        );
+    }
+    Ok(count as u64)
 }
 
 /// Runs to the end, passing the output on as it comes.
@@ -202,6 +226,13 @@ mod tests {
         let said = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured";
         let counts = run_counted(shell(&format!("echo '{said}'; echo '{said}'"))).unwrap();
         assert_eq!(counts, Counts { passed: 4, failed: 0, skipped: 2 });
+    }
+
+    #[test]
+    fn what_needs_root_is_counted_by_its_module() {
+        let listed = "printf 'lab::slow::one: test\\nlife::two: test\\nlab::tests::three: test\\n'";
+        assert_eq!(leave_out(shell(listed)).unwrap(), 2);
+        assert_eq!(leave_out(shell("echo 'life::two: test'")).unwrap(), 0);
     }
 
     #[test]

@@ -1,51 +1,14 @@
-//! Every way to fail that a user meets has its sentence and its exit code.
+//! What is typed: links, ports, folders and flags that cannot be used each have their sentence and
+//! their exit code.
 
-use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::net::{TcpListener, UdpSocket};
 
-use e2e::cast::{Roommate, START, TEST_PICTURE};
+use e2e::cast::{self, Bootstrap, Roommate, START};
 use e2e::fields::Fields;
-use e2e::mp4;
-use e2e::process::Ended;
 use e2e::stage::Stage;
-use rustix::process::Signal;
 
-use crate::room::{END, Room, end, peer, playing};
-
-/// Checks the exit code and that standard error is one sentence with these words.
-#[track_caller]
-fn refused(roommate: Roommate, code: i32, words: &[&str]) -> Ended {
-    let ended = roommate.start().finish(START);
-    assert_eq!(ended.code, Some(code), "{}", ended.story());
-    let said: Vec<_> =
-        ended.log().iter().filter_map(|line| line.split_once("] ")).map(|(_, said)| said).collect();
-    let text = said.join("\n");
-    for word in words {
-        assert!(
-            text.to_lowercase().contains(&word.to_lowercase()),
-            "«{word}» is not said in: {text}"
-        );
-    }
-    for leak in ["panicked", "Error {", "Err(", "os error", "RUST_BACKTRACE"] {
-        assert!(!text.contains(leak), "that is no sentence for a user: {text}");
-    }
-    if code == 1 {
-        assert_eq!(
-            said.iter().filter(|line| !line.trim().is_empty()).count(),
-            1,
-            "not one sentence: {text}"
-        );
-    }
-    ended
-}
-
-fn watch(stage: &Stage, link: &str) -> Roommate {
-    Roommate::new(stage, None, "viewer", "watch").args([link, "--json", "--no-open"])
-}
-
-fn publish(stage: &Stage, link: &str, source: &str) -> Roommate {
-    Roommate::new(stage, None, "publisher", "publish").args([link, "--json", "--source", source])
-}
+use crate::room::Room;
+use crate::said::{refused, watch};
 
 #[test]
 fn a_link_that_is_mistyped_expired_or_read_by_a_wrong_clock_is_refused_before_a_packet_leaves() {
@@ -90,24 +53,12 @@ fn a_port_in_use_and_a_folder_that_cannot_be_written_are_named() {
         "--no-mdns",
     ]);
     refused(viewer.path("--data-dir", stage.path("file/below")), 1, &["data", "file/below"]);
-}
 
-#[test]
-fn a_file_that_is_missing_or_not_h264_is_named() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    refused(publish(&stage, &room.link, "file:/no/such/file.mp4"), 1, &["/no/such/file.mp4"]);
-    let other = stage.path("other.mp4");
-    mp4::make_without_h264(&other);
-    let source = format!("file:{}", other.display());
-    refused(publish(&stage, &room.link, &source), 1, &["H.264", "other.mp4"]);
-    let garbage = stage.path("garbage.mp4");
-    std::fs::write(&garbage, [7; 5000]).unwrap();
-    refused(
-        publish(&stage, &room.link, &format!("file:{}", garbage.display())),
-        1,
-        &["garbage.mp4"],
-    );
+    let damaged = stage.path("damaged");
+    std::fs::create_dir(&damaged).unwrap();
+    std::fs::write(damaged.join("node.key"), "short").unwrap();
+    let viewer = Roommate::bare(&stage, None, "viewer").args(["watch", &room.link, "--no-open"]);
+    refused(viewer.path("--data-dir", damaged), 1, &["node.key is damaged", "move it away"]);
 }
 
 #[test]
@@ -122,6 +73,58 @@ fn wrong_usage_ends_with_two() {
     refused(line(&["watch", "x", "--json", "--out", "-"]), 2, &["--json", "--out"]);
     refused(line(&["publish", "--source", "nonsense"]), 2, &["nonsense"]);
     refused(line(&["no-such-verb"]), 2, &["no-such-verb"]);
+}
+
+/// Flags that are understood and cannot be meant.
+#[test]
+fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let create = || Roommate::bare(&stage, None, "create").args(["room", "create", "--ephemeral"]);
+    refused(
+        create().args(["--role", "king"]),
+        2,
+        &["\"king\" is no role", "view, forward, publish"],
+    );
+    refused(create().args(["--open-until", "soon"]), 2, &["\"soon\" is no time", "90m, 12h"]);
+    refused(create().args(["--open-until", "2001-01-01T00:00:00Z"]), 2, &["is already over"]);
+    refused(create().args(["--title", &"x".repeat(65)]), 1, &["title is longer than 64 bytes"]);
+    let address = room.bootstrap.quic();
+    let five = (0..5).fold(create(), |line, _| line.args(["--bootstrap", address]));
+    refused(five, 1, &["a link holds at most 4 addresses"]);
+    let (bare, _) = address.split_once("/p2p/").expect("it ends with its identity");
+    refused(create().args(["--bootstrap", bare]), 1, &["without /p2p/", "copy the whole address"]);
+
+    let viewer = || watch(&stage, &room.link);
+    refused(viewer().args(["--viewer", "192.0.2.1:80"]), 2, &["--viewer 192.0.2.1:80", "loopback"]);
+    for name in ["", &"x".repeat(65)] {
+        let named = Roommate::bare(&stage, None, "named").args(["watch", &room.link]);
+        refused(named.args(["--name", name]), 2, &["--name takes 1 to 64 bytes"]);
+    }
+    for no_time in ["0", "nan", "1e12"] {
+        refused(viewer().args(["--seconds", no_time]), 2, &["is no length of time"]);
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let words = ["the viewer page cannot listen", &taken, "in use", "--viewer"];
+    refused(viewer().args(["--viewer", &taken]), 1, &words);
+    let demo = Roommate::bare(&stage, None, "demo").args(["demo", "--json", "--no-open"]);
+    refused(demo.args(["--viewer", &taken]), 1, &words);
+    let trace = viewer().args(["--trace", "/no/such/folder/trace"]).start().finish(START);
+    assert_eq!(trace.code, Some(1), "{}", trace.story());
+    let [said] = trace.log() else { panic!("not one sentence\n{}", trace.story()) };
+    assert!(said.contains("the trace /no/such/folder/trace cannot be written"), "{said}");
+}
+
+/// Somebody who came by a link for viewers, and wants to publish.
+#[test]
+fn a_link_that_does_not_allow_publishing_is_said_to_be_one() {
+    let stage = Stage::shared();
+    let bootstrap = Bootstrap::start(&stage, None);
+    let made = cast::made_room(&stage, None, &bootstrap, ["--role", "view"]);
+    let publish = Roommate::new(&stage, None, "publisher", "publish");
+    let publish = publish.args([made.text("link"), "--json"]);
+    refused(publish, 1, &["this link does not allow it", "the role `publish`"]);
 }
 
 /// What a later version brings is refused in a sentence, never ignored.
@@ -147,92 +150,6 @@ fn what_is_not_built_yet_is_refused_in_words() {
         assert!(matches!(ended.code, Some(1 | 2)), "{what}: {}", ended.story());
         assert!(text.contains(what), "{what} is not named: {text}");
         assert!(!text.contains("panicked"), "{text}");
-    }
-}
-
-#[test]
-fn a_full_disk_under_a_recording_is_said() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    let publisher = room.publisher("publisher", TEST_PICTURE).ready();
-    let small = stage.path("small");
-    std::fs::create_dir(&small).unwrap();
-    // A file system of 300 KiB that only this program sees: a second of pictures.
-    let mut command = std::process::Command::new("unshare");
-    let script = r#"mount -t tmpfs -o size=300k none "$1" && shift && exec "$@""#;
-    command.args(["--mount", "sh", "-c", script, "sh"]).arg(&small);
-    command.arg(e2e::stage::program("roommate")).args(["watch", &room.link, "--json", "--no-mdns"]);
-    command.args(["--listen", "/ip4/127.0.0.1/udp/0/quic-v1"]);
-    command.arg("--data-dir").arg(stage.path("viewer")).arg("--out").arg(small.join("out.mp4"));
-    let viewer = e2e::process::Process::start("viewer", command);
-    let ended = viewer.finish(Duration::from_secs(20));
-    assert_eq!(ended.code, Some(1), "{}", ended.story());
-    let text = ended.log().join("\n");
-    assert!(text.contains("full") && text.contains("out.mp4"), "{text}");
-    end(publisher);
-}
-
-#[test]
-fn a_bootstrap_that_does_not_answer_is_said_and_waited_for() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    room.bootstrap.process.kill();
-    let viewer = room.viewer("viewer").ready();
-    viewer.says("does not answer", Duration::from_secs(15));
-    end(viewer);
-}
-
-#[test]
-fn nobody_publishing_and_a_publisher_that_left_are_said() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    let viewer = room.viewer("viewer").ready();
-    viewer.says("nobody", Duration::from_secs(10));
-    let publisher = room.publisher("publisher", TEST_PICTURE).ready();
-    playing(&viewer);
-    end(publisher);
-    viewer.says("left", Duration::from_secs(5));
-    end(viewer);
-}
-
-#[test]
-fn a_publisher_is_picked_by_name_and_nobody_by_nothing() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    let publishers = ["one", "two"].map(|name| room.publisher(name, TEST_PICTURE).ready());
-    for publisher in &publishers {
-        let viewer = format!("viewer-of-{}", publisher.name());
-        let viewer = room.viewer(&viewer).args(["--peer", publisher.name()]).ready();
-        assert_eq!(playing(&viewer).text("publisher"), peer(publisher));
-        end(viewer);
-    }
-    refused(watch(&stage, &room.link).args(["--peer", ""]), 2, &["--peer"]);
-    publishers.into_iter().for_each(|publisher| drop(end(publisher)));
-}
-
-#[test]
-fn with_out_it_ends_by_itself_after_the_broadcast() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    let viewer = room.viewer("viewer").path("--out", stage.path("out.mp4")).ready();
-    let publisher = room.publisher("publisher", TEST_PICTURE).args(["--seconds", "2"]).ready();
-    let _ = publisher.finish(Duration::from_secs(15)).summary();
-    let ended_at = Instant::now();
-    let _ = viewer.finish(Duration::from_secs(15)).summary();
-    let after = ended_at.elapsed();
-    assert!((8.0..13.0).contains(&after.as_secs_f64()), "{after:?} after the broadcast");
-}
-
-#[test]
-fn both_signals_end_politely_within_two_seconds() {
-    let stage = Stage::shared();
-    let room = Room::open(&stage);
-    for signal in [Signal::INT, Signal::TERM] {
-        let publisher = room.publisher("publisher", TEST_PICTURE).ready();
-        let asked = Instant::now();
-        publisher.signal(signal);
-        let _ = publisher.finish(END).summary();
-        assert!(asked.elapsed() < Duration::from_millis(2_500), "{:?}", asked.elapsed());
     }
 }
 

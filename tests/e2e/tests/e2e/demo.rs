@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use e2e::cast::Roommate;
+use e2e::cast::{Roommate, ready_line};
 use e2e::check::{self, must};
 use e2e::fields::Fields;
 use e2e::stage::Stage;
 use e2e::trace;
 
-use crate::room::assert_played_well;
+use crate::room::{assert_played_well, assert_received_from_the_first_sent, meant_for};
 
 #[test]
 fn three_viewers_receive_what_one_publisher_sends() {
@@ -19,7 +19,7 @@ fn three_viewers_receive_what_one_publisher_sends() {
         .path("--trace", &path)
         .path("--data-dir", stage.path("demo"))
         .start();
-    let first = demo.line("ready line", Duration::from_secs(10), |line| line.is("ready"));
+    let first = ready_line(&demo);
     assert_eq!(first.text("role"), "demo");
     let ended = demo.finish(Duration::from_secs(40));
     let summary = ended.summary();
@@ -33,11 +33,19 @@ fn three_viewers_receive_what_one_publisher_sends() {
     let viewers = trace::of_demo(&path, "watch");
     assert_eq!(viewers.len(), 3, "{viewers:?}");
     assert_eq!(summary.list("viewers").len(), 3);
-    for (told, path) in summary.list("viewers").iter().zip(&viewers) {
-        assert_played_well(told, &publisher, &trace::read(path));
-    }
     let children = summary.list("publisher.children");
     assert_eq!(children.len(), 3, "{summary:#}");
+    for child in children {
+        let (meant, published) = (meant_for(child), publisher.len() as u64);
+        assert!(meant as f64 >= 0.995 * published as f64, "of {published} pictures: {child:#}");
+    }
+    for (told, path) in summary.list("viewers").iter().zip(&viewers) {
+        let viewer = trace::read(path);
+        assert_played_well(told, &publisher, &viewer);
+        // All were there before the publisher, so whichever child it is: from the first picture on.
+        assert_eq!(viewer[0].seq, publisher[0].seq, "{}", path.display());
+        children.iter().for_each(|child| assert_received_from_the_first_sent(child, &viewer));
+    }
     assert!(children.iter().all(|child| child.count("skipped") + child.count("reset") == 0));
     assert_eq!(summary.count("bootstrap.media_bytes"), 0);
     assert!(summary.count("bootstrap.registrations") >= 4, "{summary:#}");

@@ -3,9 +3,9 @@
 use e2e::cast::TEST_PICTURE;
 use e2e::fields::Fields;
 use e2e::process::Process;
-use e2e::stage::Stage;
+use e2e::stage::{Stage, wall_us};
 
-use crate::room::{END, Room, SEEN, end, peer, playing, wall_us};
+use crate::room::{END, Room, SEEN, end, peer, playing};
 
 #[track_caller]
 fn soon(room: &Room<'_>, viewer: &Process, since_us: i64) {
@@ -115,6 +115,11 @@ fn two_rooms_from_one_data_folder_do_not_disturb_each_other() {
     let viewer = first.viewer("viewer").ready();
     soon(&first, &viewer, event);
     assert_eq!(playing(&viewer).text("publisher"), peer(&one));
+    let event = wall_us();
+    let second = e2e::cast::watch(&stage, None, "second", &link).ready();
+    soon(&first, &second, event);
+    assert_eq!(playing(&second).text("publisher"), peer(&two));
+    end(second);
     end(viewer);
     end(two);
     end(one);

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use e2e::cast::{self, Bootstrap, Roommate, START, TEST_PICTURE};
 use e2e::check::must;
 use e2e::fields::Fields as _;
-use e2e::process::{Ended, Process};
+use e2e::process::Ended;
 use e2e::promise::{Fields, Table, fields, kept};
 use e2e::stage::{Stage, fixture, readme};
 use serde_json::Value;
 
+use crate::leave::left_us;
 use crate::room::{end, peer, playing};
 
 fn promises() -> Table {
@@ -68,29 +69,14 @@ fn keeps(role: &str, lines: &Lines<'_>, promised: &Fields) {
     assert!(missing.is_empty(), "the summary of {role} lacks {missing:?}");
 }
 
-/// A room that ends within ten minutes, so that its end is told.
-fn room_that_ends_soon(stage: &Stage, bootstrap: &Bootstrap) -> (String, Value) {
-    let create = Roommate::bare(stage, None, "owner").args(["room", "create", "--json"]);
-    let create = create.args(["--bootstrap", bootstrap.quic(), "--open-until", "9m"]);
-    let ended = create.path("--data-dir", stage.path("owner")).start().finish(START);
-    let [line] = ended.lines() else { panic!("one object: {}", ended.story()) };
-    (line.value.text("link").to_owned(), line.value.clone())
-}
-
-fn told_of_departure(process: &Process, gone: &str) {
-    process.line(&format!("departure of {gone}"), START, |line| {
-        line.find("departed")
-            .and_then(Value::as_array)
-            .is_some_and(|departed| departed.iter().any(|departed| departed.text("peer") == gone))
-    });
-}
-
 #[test]
 fn a_publisher_a_viewer_and_a_bootstrap_print_what_is_promised() {
     let stage = Stage::shared();
     let table = promises();
     let bootstrap = Bootstrap::start(&stage, None);
-    let (link, created) = room_that_ends_soon(&stage, &bootstrap);
+    // Ten minutes before it ends that is told.
+    let created = cast::made_room(&stage, None, &bootstrap, ["--open-until", "9m"]);
+    let link = created.text("link").to_owned();
     must(kept("room create", &table.of(&["room create"]), &[&created]));
     let show = Roommate::bare(&stage, None, "show").args(["room", "show", &link, "--json"]);
     let show = show.path("--data-dir", stage.path("owner")).start().finish(START);
@@ -105,8 +91,8 @@ fn a_publisher_a_viewer_and_a_bootstrap_print_what_is_promised() {
         line.find("children").and_then(Value::as_array).is_some_and(|list| list.len() == 2)
     });
     end(other);
-    told_of_departure(&publisher, &gone);
-    told_of_departure(&viewer, &gone);
+    left_us(&publisher, &gone);
+    left_us(&viewer, &gone);
     let (viewer, publisher) = (end(viewer), end(publisher));
 
     let first = table.of(&["first line"]);

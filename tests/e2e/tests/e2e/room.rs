@@ -1,7 +1,7 @@
 //! What most tests begin with: a bootstrap, a room, a publisher and viewers, all ready.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use e2e::cast::{self, Bootstrap, START};
 use e2e::check::must;
@@ -75,12 +75,6 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Microseconds since the Unix epoch: the clock that broadcasts count by, on one machine.
-pub(crate) fn wall_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before the year 294246")
-}
-
 /// Interrupts a program and checks that it ends within 2 s, in good order.
 #[track_caller]
 pub(crate) fn end(process: Process) -> Ended {
@@ -96,7 +90,7 @@ pub(crate) fn end(process: Process) -> Ended {
 /// The PeerId of a program, from its first line.
 #[track_caller]
 pub(crate) fn peer(process: &Process) -> String {
-    process.line("ready line", START, |line| line.is("ready")).text("peer").to_owned()
+    cast::ready_line(process).text("peer").to_owned()
 }
 
 /// What a publisher's line says of one child.
@@ -109,9 +103,7 @@ pub(crate) fn child<'a>(line: &'a Value, peer: &str) -> &'a Value {
 /// Waits until a viewer has received something.
 #[track_caller]
 pub(crate) fn playing(viewer: &Process) -> Value {
-    viewer.line("picture", START, |line| {
-        line.find("received").and_then(Value::as_u64).is_some_and(|received| received > 0)
-    })
+    viewer.reaches("received", 1, START)
 }
 
 /// What everybody must see on a good connection, from summaries and traces.
@@ -125,6 +117,21 @@ pub(crate) fn assert_played_well(summary: &Value, publisher: &[Unit], viewer: &[
     assert_eq!(summary.count("refused"), 0);
     let first = summary.num("first_picture_ms");
     assert!(first <= 1_000.0, "the first picture took {first} ms: {summary:#}");
+}
+
+/// How many access units a publisher's line has for one child, from the first group sent to it on:
+/// the publisher's own count, not what the viewer believes to be its beginning.
+#[track_caller]
+pub(crate) fn meant_for(child: &Value) -> u64 {
+    child.count("sent") + child.count("skipped") + child.count("reset")
+}
+
+/// Whether a viewer received what was meant for it, from the first group sent on.
+#[track_caller]
+pub(crate) fn assert_received_from_the_first_sent(child: &Value, viewer: &[Unit]) {
+    let (meant, received) = (meant_for(child), viewer.len() as u64);
+    assert!(meant > 0, "nothing was sent: {child:#}");
+    assert!(received as f64 >= 0.995 * meant as f64, "{received} received of {child:#}");
 }
 
 /// Whether a file is there and not empty.

@@ -4,12 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use e2e::cast::TEST_PICTURE;
-use e2e::check::must;
-use e2e::fields::Fields;
-use e2e::stage::Stage;
+use e2e::check::{self, must};
+use e2e::stage::{Stage, wall_us};
 use e2e::trace;
 
-use crate::room::{Room, end, playing, wall_us};
+use crate::room::{Room, end, playing};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -23,12 +22,7 @@ fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
     others.iter().for_each(|viewer| drop(playing(viewer)));
     playing(&stuck);
     // Caches and buffers are full by now, so that growth from here on is the stopped viewer's.
-    let units = |n: u64| {
-        move |line: &serde_json::Value| {
-            line.find("access_units").and_then(|u| u.as_u64()) >= Some(n)
-        }
-    };
-    publisher.line("eight seconds", Duration::from_secs(20), units(240));
+    publisher.reaches("access_units", 240, Duration::from_secs(20));
     let before = publisher.resident();
     stuck.pause();
     // Standing still is what is tested: no event marks its end.
@@ -51,7 +45,7 @@ fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
         let ended = end(viewer);
         let delivery = must(trace::delivery(&published, &room.trace(&name)));
         assert!(delivery.missing.is_empty(), "{name} lost {:?}", delivery.missing);
-        assert_eq!(ended.summary().count("stalls"), 0, "{name}");
+        must(check::no_stall_of_its_own(ended.summary(), &published));
     }
     end(stuck);
     let live = room.trace("stuck").into_iter().find_map(|unit| {

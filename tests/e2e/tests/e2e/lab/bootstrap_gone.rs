@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use e2e::cast::TEST_PICTURE;
-use e2e::check::must;
-use e2e::fields::Fields;
+use e2e::check::{self, must};
 use e2e::lab::Lab;
 use e2e::process::Process;
 use e2e::stage::Stage;
@@ -16,9 +15,7 @@ const KIB_64: u64 = 64 * 1024;
 const MB: u64 = 1_000_000;
 
 fn published(publisher: &Process, units: u64) {
-    publisher.line(&format!("access unit {units}"), Duration::from_secs(120), |line| {
-        line.find("access_units").and_then(|value| value.as_u64()) >= Some(units)
-    });
+    publisher.reaches("access_units", units, Duration::from_secs(120));
 }
 
 #[test]
@@ -50,6 +47,6 @@ fn media_never_passes_a_bootstrap_and_its_death_costs_nothing() {
         let delivery = must(trace::delivery(&all, &room.trace(&name)));
         let lost: Vec<_> = delivery.missing.iter().filter(|seq| **seq >= from).collect();
         assert!(lost.is_empty(), "{name} lost {lost:?}");
-        assert_eq!(ended.summary().count("stalls"), 0, "{name}");
+        must(check::no_stall_of_its_own(ended.summary(), &all));
     }
 }
