@@ -21,7 +21,16 @@ use crate::net::policy::reachable_at;
 /// What the driver does for the bootstraps.
 pub(super) enum Action {
     Dial(Address),
-    Found { room: RoomPk, peer: PeerId, addresses: Vec<Address> },
+    Found {
+        room: RoomPk,
+        peer: PeerId,
+        addresses: Vec<Address>,
+    },
+    /// No bootstrap holds its registration any more.
+    Gone {
+        room: RoomPk,
+        peer: PeerId,
+    },
     Close(ConnId, CloseCode),
 }
 
@@ -212,6 +221,7 @@ impl Bootstraps {
 
     /// Carries what the machines want to their streams and to the driver.
     fn pass_on(&mut self) {
+        let mut gone = Vec::new();
         for (address, seat) in &mut self.seats {
             for (room, watch) in &mut seat.watches {
                 while let Some(output) = watch.poll_output() {
@@ -227,8 +237,7 @@ impl Bootstraps {
                         Output::Found { peer, addresses } => {
                             self.actions.push_back(Action::Found { room: *room, peer, addresses });
                         }
-                        // An open connection to that member knows better.
-                        Output::Gone { peer } => tracing::debug!(%peer, "no longer registered"),
+                        Output::Gone { peer } => gone.push((*room, peer)),
                         Output::Registered => tracing::info!("registered at the bootstrap"),
                         Output::Refused(reason) => {
                             tracing::warn!(address = %to_multiaddr(address), "the bootstrap refuses: {reason}");
@@ -242,6 +251,19 @@ impl Bootstraps {
                 }
             }
         }
+        // Only now: whom one bootstrap forgets may be known to another, or back already.
+        for (room, peer) in gone {
+            if !self.is_known(room, &peer) {
+                tracing::debug!(%peer, "no longer registered");
+                self.actions.push_back(Action::Gone { room, peer });
+            }
+        }
+    }
+
+    /// Whether any bootstrap holds a registration of `peer` in the room.
+    fn is_known(&self, room: RoomPk, peer: &PeerId) -> bool {
+        let watches = self.seats.values().filter_map(|seat| seat.watches.get(&room));
+        watches.into_iter().any(|watch| watch.knows(peer))
     }
 }
 

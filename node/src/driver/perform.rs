@@ -55,6 +55,12 @@ impl Driver {
                     entry.machine.handle_found(peer, &addresses, Source::Registration, now);
                 }
             }
+            Action::Gone { room, peer } => {
+                let now = self.desk.clock.now();
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.machine.handle_unregistered(peer, now);
+                }
+            }
             Action::Close(conn, code) => self.close_connection(conn, code),
         }
     }

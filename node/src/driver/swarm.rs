@@ -297,7 +297,9 @@ impl Driver {
     fn on_listen_change(&mut self, now: Now) {
         let listen: Vec<_> = self.swarm.listeners().cloned().collect();
         self.bootstraps.set_addresses(&listen, now);
+        let dialling = dial_policy(&listen);
         for entry in self.rooms.values_mut() {
+            entry.machine.set_dialling(dialling.clone(), now);
             entry.machine.set_addresses(told_to_members(&listen, self.desk.me), now);
         }
     }

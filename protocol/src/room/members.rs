@@ -89,6 +89,7 @@ impl Room {
         }
         if matches!(taken, Taken::Joined | Taken::Restarted) {
             self.tell(Event::PeerJoined { peer, name, roles });
+            self.dialler.handle_joined(peer, now.mono);
         }
         if let Taken::HeldForLost(version) = taken
             && self.conns.get(&conn).is_some_and(|conn| conn.peer == peer)
@@ -159,6 +160,7 @@ impl Room {
         let signed = goodbye.signed.clone();
         if self.roster.handle_goodbye(peer, leave.incarnation, signed, now.mono) {
             self.tell(Event::PeerLeft { peer, why: LeftWhy::Goodbye });
+            self.dialler.handle_left(peer);
             self.flood(&goodbye, from);
         }
         let left = |pair: &super::Pair| pair.incarnation == leave.incarnation;

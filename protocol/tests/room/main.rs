@@ -11,6 +11,7 @@ mod dying;
 mod golden;
 mod hostile;
 mod joining;
+mod outage;
 mod pairs;
 mod stranger;
 mod world;
