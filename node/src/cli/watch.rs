@@ -218,6 +218,7 @@ fn sentence(event: &Event) -> Option<String> {
             let how = match why {
                 LeftWhy::Goodbye => "has left",
                 LeftWhy::Lost | LeftWhy::Faded => "is lost",
+                LeftWhy::Displaced => "is no longer listed, for the list is full",
                 LeftWhy::Expired => "has come to the end of their link",
                 LeftWhy::Restarted => "has started anew",
             };

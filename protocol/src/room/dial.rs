@@ -222,10 +222,12 @@ impl Dialler {
         self.dialable().map(|(peer, _)| *peer).collect()
     }
 
-    /// Those of them whom there is hope to reach, with the lot that was drawn for each.
+    /// Those of them whom there is hope to reach, with the place of each: whoever failed less goes
+    /// first, so that addresses where nobody is are soon behind all others, then the lot decides.
     pub(super) fn hopeful(&self) -> BTreeMap<PeerId, u64> {
         let hopeful = self.dialable().filter(|(_, target)| !target.is_unlucky());
-        hopeful.map(|(peer, target)| (*peer, target.lot)).collect()
+        let place = |target: &Target| u64::from(target.failures.min(15)) << 60 | target.lot >> 4;
+        hopeful.map(|(peer, target)| (*peer, place(target))).collect()
     }
 
     /// The others, a few at a time, by turns: a room that was split is whole again by them.

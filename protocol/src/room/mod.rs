@@ -48,6 +48,7 @@ mod publishing;
 mod reasons;
 mod roster;
 mod settle;
+mod shares;
 mod topology;
 mod verbs;
 

@@ -8,6 +8,7 @@ mod broadcasts;
 mod clocks;
 mod crowd;
 mod dying;
+mod flood;
 mod golden;
 mod hostile;
 mod joining;
