@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use libp2p::Multiaddr;
 use roommate_protocol::address::{Address, Kind};
 use roommate_protocol::room::ConnId;
 use roommate_protocol::rooms::reach::Reach;
+use roommate_protocol::rooms::telling::told_to_bootstrap;
 use roommate_protocol::rooms::watch::{Output, Watch, WatchConfig};
 use roommate_protocol::time::{Deadline, Now, earliest};
 use roommate_protocol::trust::id::{PeerId, RoomPk};
@@ -16,7 +16,6 @@ use roommate_protocol::wire::frame::Violation;
 
 use crate::net::address::to_multiaddr;
 use crate::net::outgoing::Outgoing;
-use crate::net::policy::reachable_at;
 
 /// What the driver does for the bootstraps.
 pub(super) enum Action {
@@ -46,14 +45,14 @@ pub(super) struct Bootstraps {
     reach: Reach,
     seats: BTreeMap<Address, Seat>,
     rooms: BTreeMap<RoomPk, RoomSecret>,
-    listen: Vec<Multiaddr>,
+    listen: Vec<Address>,
     me: PeerId,
     actions: VecDeque<Action>,
 }
 
 impl Bootstraps {
     /// None yet.
-    pub(super) fn new(me: PeerId, listen: Vec<Multiaddr>) -> Self {
+    pub(super) fn new(me: PeerId, listen: Vec<Address>) -> Self {
         Self {
             reach: Reach::default(),
             seats: BTreeMap::new(),
@@ -193,10 +192,10 @@ impl Bootstraps {
     }
 
     /// This node listens elsewhere now.
-    pub(super) fn set_addresses(&mut self, listen: &[Multiaddr], now: Now) {
+    pub(super) fn set_addresses(&mut self, listen: &[Address], now: Now) {
         self.listen = listen.to_vec();
         for (address, seat) in &mut self.seats {
-            let reachable = reachable_at(listen.iter(), self.me, &to_multiaddr(address));
+            let reachable = told_to_bootstrap(listen, self.me, address);
             for watch in seat.watches.values_mut() {
                 watch.set_addresses(reachable.clone(), now);
             }
@@ -269,11 +268,11 @@ impl Bootstraps {
 
 fn new_watch(
     me: PeerId,
-    listen: &[Multiaddr],
+    listen: &[Address],
     bootstrap: &Address,
     secret: &RoomSecret,
     now: Now,
 ) -> Watch {
-    let addresses = reachable_at(listen.iter(), me, &to_multiaddr(bootstrap));
+    let addresses = told_to_bootstrap(listen, me, bootstrap);
     Watch::new(WatchConfig { secret: *secret, peer: me, addresses }, rand::random(), now)
 }

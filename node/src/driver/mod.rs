@@ -5,7 +5,6 @@
 //! Its queues are bounded: commands and words wait for it, and their senders wait for them.
 
 mod bootstraps;
-mod closing;
 mod command;
 mod feeds;
 mod perform;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use libp2p::{Multiaddr, Swarm};
 use roommate_protocol::media::clock::SuspendWatch;
+use roommate_protocol::room::closing::Closing;
 use roommate_protocol::room::proof::{FailureMeter, ProofKey};
 use roommate_protocol::time::{Deadline, Mono, Now, Why, earliest};
 use roommate_protocol::trust::id::RoomPk;
@@ -27,13 +27,13 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::bootstraps::Bootstraps;
-use self::closing::Closing;
 pub(crate) use self::command::Command;
 use self::feeds::{FeedNews, Feeds};
 use self::room::RoomEntry;
 use crate::config::{NodeConfig, StartError, Stumble};
 use crate::net::behaviour::{self, Behaviour};
 use crate::net::links::Links;
+use crate::net::surroundings::listening;
 use crate::net::words::{Desk, WORDS_MAX, Word};
 
 /// Commands that wait for the driver.
@@ -110,7 +110,7 @@ impl Driver {
         let (words, words_in) = mpsc::channel(WORDS_MAX);
         let me = roommate_protocol::trust::id::PeerId(config.key.verifying_key().to_bytes());
         let now = config.clock.now();
-        let listen = swarm.listeners().cloned().collect();
+        let listen = listening(&swarm);
         let mut bootstraps = Bootstraps::new(me, listen);
         for address in &config.bootstraps {
             bootstraps.add(address.clone(), now);

@@ -138,18 +138,13 @@ impl Driver {
 
     /// Closes a connection that this room has no more use for, unless another room still has.
     fn close_unless_used(&mut self, room: RoomPk, conn: ConnId, code: CloseCode) {
-        let for_all = matches!(code, CloseCode::Superseded | CloseCode::Silent);
         let used = self
             .rooms
             .values()
             .filter(|entry| entry.room != room)
             // A stream that is being opened or proven may turn out to be one.
             .any(|entry| entry.streams.contains_key(&conn) || entry.is_opening(conn));
-        if used && !for_all {
-            return;
-        }
-        // Who is gone anyway hears no last words.
-        if for_all || self.closing.may_close(conn, code, self.desk.clock.mono()) {
+        if self.closing.may_close(conn, code, used, self.desk.clock.mono()) {
             self.close_connection(conn, code);
         }
     }
