@@ -200,7 +200,11 @@ async fn failure(failed: &mut tokio::sync::watch::Receiver<Option<String>>) -> S
 
 /// Says what happened, to people; in JSON what a script must not miss.
 pub(super) fn tell(report: &Report, event: &RoomEvent) {
-    let RoomEvent::Room(event) = event else { return };
+    let event = match event {
+        RoomEvent::Room(event) => event,
+        RoomEvent::BootstrapLeftOut(left_out) => return say::note(&left_out.to_string()),
+        RoomEvent::Missed(_) => return,
+    };
     if let Event::EndsSoon { left } = event {
         report.line(json!({"ends_in_s": left.as_secs()}));
     }

@@ -30,6 +30,11 @@ pub(super) enum Action {
         room: RoomPk,
         peer: PeerId,
     },
+    /// There is no place for this bootstrap, which the room's link names.
+    LeftOut {
+        room: RoomPk,
+        address: Address,
+    },
     Close(ConnId, CloseCode),
 }
 
@@ -40,38 +45,64 @@ struct Seat {
     watches: BTreeMap<RoomPk, Watch>,
 }
 
+/// A room that is looked for.
+struct Sought {
+    secret: RoomSecret,
+    /// The bootstraps of its link.
+    link: Vec<Address>,
+}
+
 /// All bootstraps of this node, for all its rooms.
 pub(super) struct Bootstraps {
     reach: Reach,
+    /// Those of no room's link.
+    configured: Vec<Address>,
     seats: BTreeMap<Address, Seat>,
-    rooms: BTreeMap<RoomPk, RoomSecret>,
+    rooms: BTreeMap<RoomPk, Sought>,
+    left_out: Vec<Address>,
     listen: Vec<Address>,
     me: PeerId,
     actions: VecDeque<Action>,
 }
 
 impl Bootstraps {
-    /// None yet.
-    pub(super) fn new(me: PeerId, listen: Vec<Address>) -> Self {
-        Self {
-            reach: Reach::default(),
-            seats: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            listen,
-            me,
-            actions: VecDeque::new(),
-        }
+    /// Those that are kept whatever room the node is in; they are dialled at once.
+    pub(super) fn new(
+        me: PeerId,
+        listen: Vec<Address>,
+        configured: Vec<Address>,
+        now: Now,
+    ) -> Self {
+        let (reach, seats, rooms, left_out, actions) = Default::default();
+        let mut new = Self { reach, configured, seats, rooms, left_out, listen, me, actions };
+        new.follow(now);
+        new
     }
 
-    /// Adds one; dialled at once.
-    pub(super) fn add(&mut self, address: Address, now: Now) {
-        if self.reach.add(address.clone(), now) {
+    /// Keeps the bootstraps that are configured or in the link of a room, as far as there are places.
+    fn follow(&mut self, now: Now) {
+        let links = self.rooms.values().flat_map(|sought| &sought.link);
+        let wishes: Vec<Address> = self.configured.iter().chain(links).cloned().collect();
+        let kept = self.reach.want(&wishes, now);
+        for address in &kept.removed {
+            tracing::info!(address = %to_multiaddr(address), "bootstrap no longer needed");
+            // What waits on its stream is written; then the stream ends, and the connection with it.
+            self.seats.remove(address);
+        }
+        for address in kept.added {
             let mut seat = Seat::default();
-            for (room, secret) in &self.rooms {
-                seat.watches.insert(*room, new_watch(self.me, &self.listen, &address, secret, now));
+            for (room, sought) in &self.rooms {
+                let watch = new_watch(self.me, &self.listen, &address, &sought.secret, now);
+                seat.watches.insert(*room, watch);
             }
             self.seats.insert(address, seat);
         }
+        for address in kept.left_out.iter().filter(|address| !self.left_out.contains(address)) {
+            for (room, _) in self.rooms.iter().filter(|(_, sought)| sought.link.contains(address)) {
+                self.actions.push_back(Action::LeftOut { room: *room, address: address.clone() });
+            }
+        }
+        self.left_out = kept.left_out;
     }
 
     /// Looks for a room at every bootstrap, those of its link included.
@@ -81,7 +112,6 @@ impl Bootstraps {
         link: &[Address],
         now: Now,
     ) {
-        self.rooms.insert(room, secret);
         for (address, seat) in &mut self.seats {
             let mut watch = new_watch(self.me, &self.listen, address, &secret, now);
             if seat.out.is_some() {
@@ -89,14 +119,15 @@ impl Bootstraps {
             }
             seat.watches.insert(room, watch);
         }
-        for address in link.iter().filter(|address| address.kind == Kind::Bootstrap) {
-            self.add(address.clone(), now);
-        }
+        let link = link.iter().filter(|address| address.kind == Kind::Bootstrap).cloned().collect();
+        self.rooms.insert(room, Sought { secret, link });
+        self.follow(now);
         self.pass_on();
     }
 
-    /// Tells every bootstrap that this node has left the room.
-    pub(super) fn leave_room(&mut self, room: RoomPk) {
+    /// Tells every bootstrap that this node has left the room, and gives up those of its link that no
+    /// other room needs.
+    pub(super) fn leave_room(&mut self, room: RoomPk, now: Now) {
         for seat in self.seats.values_mut() {
             if let Some(watch) = seat.watches.get_mut(&room) {
                 watch.leave();
@@ -107,12 +138,13 @@ impl Bootstraps {
         for seat in self.seats.values_mut() {
             seat.watches.remove(&room);
         }
+        self.follow(now);
     }
 
     /// Leaves every room.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, now: Now) {
         for room in self.rooms.keys().copied().collect::<Vec<_>>() {
-            self.leave_room(room);
+            self.leave_room(room, now);
         }
     }
 
@@ -123,11 +155,11 @@ impl Bootstraps {
         }
     }
 
-    pub(super) fn handle_connected(&mut self, conn: ConnId, address: &Address) {
+    /// Whether the bootstrap is still wanted; else the connection is to be closed.
+    pub(super) fn handle_connected(&mut self, conn: ConnId, address: &Address) -> bool {
         self.reach.handle_up(address);
-        if let Some(seat) = self.seats.get_mut(address) {
-            seat.conn = Some(conn);
-        }
+        let seat = self.seats.get_mut(address);
+        seat.map(|seat| seat.conn = Some(conn)).is_some()
     }
 
     pub(super) fn handle_failed(&mut self, address: &Address, now: Now) {
@@ -276,3 +308,6 @@ fn new_watch(
     let addresses = told_to_bootstrap(listen, me, bootstrap);
     Watch::new(WatchConfig { secret: *secret, peer: me, addresses }, rand::random(), now)
 }
+
+#[cfg(test)]
+mod tests;

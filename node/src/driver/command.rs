@@ -190,7 +190,7 @@ impl Driver {
         if let Some(entry) = self.rooms.get_mut(&room) {
             entry.machine.leave(now);
         }
-        self.bootstraps.leave_room(room);
+        self.bootstraps.leave_room(room, now);
         self.perform_all();
         if let Some(mut entry) = self.rooms.remove(&room) {
             self.feeds.forget_room(room);

@@ -12,7 +12,7 @@ mod room;
 mod swarm;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use libp2p::{Multiaddr, Swarm};
 use roommate_protocol::media::clock::SuspendWatch;
 use roommate_protocol::room::closing::Closing;
 use roommate_protocol::room::proof::{FailureMeter, ProofKey};
+use roommate_protocol::rooms::reach::BOOTSTRAPS_MAX;
 use roommate_protocol::time::{Deadline, Mono, Now, Why, earliest};
 use roommate_protocol::trust::id::RoomPk;
 use tokio::sync::mpsc;
@@ -80,6 +81,10 @@ pub(crate) struct Driver {
 
 /// Builds the swarm, listens, and starts the driver's thread.
 pub(crate) async fn start(config: NodeConfig) -> Result<Started, StartError> {
+    let bootstraps: BTreeSet<_> = config.bootstraps.iter().collect();
+    if bootstraps.len() > BOOTSTRAPS_MAX {
+        return Err(StartError::Bootstraps(bootstraps.len()));
+    }
     let key = libp2p::identity::Keypair::ed25519_from_bytes(config.key.to_bytes())
         .expect("32 bytes are an Ed25519 key");
     let transport =
@@ -111,10 +116,7 @@ impl Driver {
         let me = roommate_protocol::trust::id::PeerId(config.key.verifying_key().to_bytes());
         let now = config.clock.now();
         let listen = listening(&swarm);
-        let mut bootstraps = Bootstraps::new(me, listen);
-        for address in &config.bootstraps {
-            bootstraps.add(address.clone(), now);
-        }
+        let bootstraps = Bootstraps::new(me, listen, config.bootstraps.clone(), now);
         Self {
             swarm,
             desk: Desk { me, clock: config.clock, words },
@@ -241,7 +243,7 @@ impl Driver {
             entry.machine.leave(now);
         }
         self.perform_all();
-        self.bootstraps.leave();
+        self.bootstraps.leave(now);
         self.perform_all();
         // The goodbyes are in the stream tasks' queues: they end when those have been written.
         for entry in self.rooms.values_mut() {

@@ -18,7 +18,7 @@ use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
 use crate::net::outgoing::{NotTaken, Outgoing};
 use crate::net::words::Word;
-use crate::status::RoomEvent;
+use crate::status::{BootstrapLeftOut, RoomEvent};
 
 impl Driver {
     /// Does everything that the machines want, until none wants anything.
@@ -59,6 +59,13 @@ impl Driver {
                 let now = self.desk.clock.now();
                 if let Some(entry) = self.rooms.get_mut(&room) {
                     entry.machine.handle_unregistered(peer, now);
+                }
+            }
+            Action::LeftOut { room, address } => {
+                let left_out = BootstrapLeftOut(to_multiaddr(&address));
+                tracing::warn!("{left_out}");
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.tell(RoomEvent::BootstrapLeftOut(left_out));
                 }
             }
             Action::Close(conn, code) => self.close_connection(conn, code),
@@ -190,7 +197,7 @@ impl Driver {
         let ended = matches!(event, Event::Ended { .. });
         entry.tell(RoomEvent::Room(event));
         if ended {
-            self.bootstraps.leave_room(room);
+            self.bootstraps.leave_room(room, now);
         }
         self.tell_status(room);
     }

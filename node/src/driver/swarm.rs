@@ -173,8 +173,11 @@ impl Driver {
         self.links.insert(link);
         if let Some(Purpose::Bootstrap(bootstrap)) = purpose {
             tracing::info!(%address, "bootstrap connected");
-            self.bootstraps.handle_connected(conn, &bootstrap);
-            self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
+            if self.bootstraps.handle_connected(conn, &bootstrap) {
+                self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
+            } else {
+                self.close_connection(conn, CloseCode::Done);
+            }
             return;
         }
         let asked = purpose.and_then(|purpose| match purpose {
