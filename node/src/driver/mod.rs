@@ -7,6 +7,7 @@
 mod bootstraps;
 mod command;
 mod feeds;
+mod leash;
 mod perform;
 mod room;
 mod swarm;
@@ -26,6 +27,7 @@ use roommate_protocol::time::{Deadline, Mono, Now, Why, earliest};
 use roommate_protocol::trust::id::RoomPk;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use self::bootstraps::Bootstraps;
 pub(crate) use self::command::Command;
@@ -93,9 +95,14 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Started, StartError> {
     let listen = swarm::listen(&mut swarm, &config.listen, LISTEN_WAIT).await?;
     let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
     let runtime = tokio::runtime::Handle::current();
+    let (stay, leave) = leash::tie(&runtime);
     let thread = std::thread::Builder::new()
         .name("roommate-driver".into())
-        .spawn(move || runtime.block_on(Driver::new(swarm, config).run(commands_in)))
+        .spawn(move || {
+            // Outlives the driver: the runtime may end when this is dropped.
+            let _stay = stay;
+            runtime.block_on(leave.or(Driver::new(swarm, config).run(commands_in)));
+        })
         .map_err(|error| StartError::Thread(error.to_string()))?;
     Ok(Started { listen, commands, thread })
 }
@@ -119,7 +126,7 @@ impl Driver {
         let bootstraps = Bootstraps::new(me, listen, config.bootstraps.clone(), now);
         Self {
             swarm,
-            desk: Desk { me, clock: config.clock, words },
+            desk: Desk { me, clock: config.clock, words, writers: TaskTracker::new() },
             links: Links::default(),
             bootstraps,
             feeds: Feeds::new(config.clock),

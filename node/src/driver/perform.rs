@@ -8,7 +8,6 @@ use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
-use tokio::sync::mpsc;
 
 use super::Driver;
 use super::bootstraps::Action;
@@ -268,13 +267,15 @@ impl Driver {
 
     /// Waits until every stream task has written what it was given; true if all did in time.
     pub(super) async fn flush(&mut self, wait: Duration) -> bool {
-        // A stream task ends when its queue is empty. With ours put away, the last one takes the
-        // end of the words with it.
-        self.desk.words = mpsc::channel(1).0;
+        // A stream task ends when its queue is empty. Whoever still reads, as in a proof, is not waited
+        // for.
+        self.desk.writers.close();
         let written = async {
             loop {
                 tokio::select! {
-                    word = self.words_in.recv() => if word.is_none() { return },
+                    () = self.desk.writers.wait() => return,
+                    // Nobody wants it any more, and its task must not wait for us.
+                    _ = self.words_in.recv() => {}
                     // It is what writes.
                     _ = futures::StreamExt::next(&mut self.swarm) => {}
                 }
