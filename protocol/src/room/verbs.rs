@@ -10,7 +10,7 @@ use crate::address::Address;
 use crate::time::Now;
 use crate::trust::id::{PeerId, TrackKey};
 use crate::trust::ticket::Roles;
-use crate::wire::message::{KeyframeWanted, ReceiverReport};
+use crate::wire::message::KeyframeWanted;
 
 impl Room {
     /// Watches a track, whenever and as soon as its publisher can be reached, until
@@ -55,14 +55,6 @@ impl Room {
         self.notice(now);
         if let Some((conn, sub, Some(_))) = self.parents.open(&track) {
             self.send(conn, &KeyframeWanted { sub });
-        }
-    }
-
-    /// Tells the parent of `track` what was received; `report.sub` is filled in here.
-    pub fn report(&mut self, track: TrackKey, report: ReceiverReport, now: Now) {
-        self.notice(now);
-        if let Some((conn, sub, Some(_))) = self.parents.open(&track) {
-            self.send(conn, &ReceiverReport { sub, ..report });
         }
     }
 
