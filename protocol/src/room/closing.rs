@@ -1,6 +1,6 @@
 //! When a connection closes that a room has no more use for: not while another room of the node uses
 //! it, and not before the last words on it are written. Closes nothing itself. Holds one row a
-//! connection; none waits longer than [`WAIT_MAX`].
+//! connection; none waits longer than 0.7 seconds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! and by whether they are reached themselves.
 //!
 //! Bounds: [`MEMBERS_MAX`] members with [`CLAIMS_MAX`] claims each, and [`graves`]. One neighbour fills
-//! at most [`HEARSAY_MAX`] places with members whom we do not reach ourselves, and whoever we do reach
+//! at most [`places::HEARSAY_MAX`] places with members whom we do not reach ourselves, and whoever we do reach
 //! has a place: it takes that of the newest whom we do not.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,10 @@ use crate::wire::signed::{LostNote, RosterEntry, ShortId};
 
 mod gone;
 mod graves;
+mod places;
 
 pub(super) use gone::Streams;
+pub(super) use places::Brought;
 
 use graves::{FORGET, Grave, Graves};
 
@@ -34,10 +36,6 @@ pub(super) const RENEW: Duration = Duration::from_secs(120);
 /// Claims that a member is lost: one for each neighbour that it lists, and as many by neighbours of
 /// an entry that has not come yet.
 const CLAIMS_MAX: usize = 32;
-/// Members out of our own reach that one neighbour may bring: whoever holds the link can invent as many
-/// as he likes. In a room larger than this several neighbours bring the others.
-const HEARSAY_MAX: usize = 64;
-
 /// A member's living entry.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -75,27 +73,6 @@ impl Claim {
     }
 }
 
-/// How an entry or a goodbye came.
-#[derive(Clone, Copy)]
-pub(super) struct Brought<'a> {
-    /// The neighbour on whose stream it came.
-    pub(super) from: PeerId,
-    /// Whom we hold a stream to.
-    pub(super) linked: &'a dyn Fn(&PeerId) -> bool,
-}
-
-impl Brought<'_> {
-    /// Whether `peer` is linked: its ticket was checked, and it has shown that the key is its own.
-    fn is_linked(&self, peer: &PeerId) -> bool {
-        *peer == self.from || (self.linked)(peer)
-    }
-
-    /// Whose share what is said of `peer` falls to.
-    fn via(&self, peer: PeerId) -> PeerId {
-        if self.is_linked(&peer) { peer } else { self.from }
-    }
-}
-
 /// What came of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -111,7 +88,7 @@ pub(super) enum Taken {
     Stale,
     /// Its subject is held for lost at this version, and must say a higher one.
     HeldForLost(u32),
-    /// There are [`MEMBERS_MAX`] already, or [`HEARSAY_MAX`] from the same neighbour.
+    /// There are [`MEMBERS_MAX`] already, or [`places::HEARSAY_MAX`] from the same neighbour.
     Full,
 }
 
@@ -240,23 +217,6 @@ impl Roster {
         self.members.insert(peer, member);
         self.look.changed = true;
         taken
-    }
-
-    /// Whether there is a place for `peer`; somebody else may have lost his for it.
-    fn make_place(&mut self, peer: &PeerId, brought: Brought<'_>) -> bool {
-        let unlinked = |(other, _): &(&PeerId, &Member)| !brought.is_linked(other);
-        if !brought.is_linked(peer) {
-            let hearsay = self.members.iter().filter(unlinked);
-            let share = hearsay.filter(|(_, member)| member.via == brought.from).count();
-            return self.members.len() < MEMBERS_MAX && share < HEARSAY_MAX;
-        }
-        if self.members.len() >= MEMBERS_MAX {
-            let newest = self.members.iter().filter(unlinked).max_by_key(|(_, m)| m.since);
-            let Some(newest) = newest.map(|(other, _)| *other) else { return false };
-            self.members.remove(&newest);
-            self.displaced.push(newest);
-        }
-        true
     }
 
     /// A member, or we ourselves, say that it lost another. Whether that is news to pass on.

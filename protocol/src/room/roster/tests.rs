@@ -2,6 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 
+use super::places::HEARSAY_MAX;
 use super::*;
 use crate::trust::id::RoomPk;
 use crate::trust::ticket::TicketChain;
