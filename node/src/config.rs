@@ -5,6 +5,7 @@ use std::time::Duration;
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
 use roommate_protocol::address::Address;
+use roommate_protocol::rooms::reach::BOOTSTRAPS_MAX;
 use roommate_protocol::trust::id::{Incarnation, RoomPk};
 use roommate_protocol::trust::secret::RoomSecret;
 use roommate_protocol::trust::ticket::TicketChain;
@@ -23,7 +24,7 @@ pub struct NodeConfig {
     pub name: String,
     /// Where to listen.
     pub listen: Vec<Multiaddr>,
-    /// Bootstraps beside those of the links.
+    /// Bootstraps beside those of the links; at most [`BOOTSTRAPS_MAX`].
     pub bootstraps: Vec<Address>,
     /// The congestion controller.
     pub congestion: Congestion,
@@ -71,6 +72,9 @@ pub enum StartError {
         /// What the system said.
         why: String,
     },
+    /// More bootstraps were given than a node keeps.
+    #[error("{0} bootstraps were given, and a node keeps at most {BOOTSTRAPS_MAX}: leave some out")]
+    Bootstraps(usize),
     /// The system gives no more threads.
     #[error("no thread can be started for the node: {0}")]
     Thread(String),

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use libp2p::Multiaddr;
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::room::{Broadcast, EndReason, Event, Route};
+use roommate_protocol::rooms::reach::BOOTSTRAPS_MAX;
 use roommate_protocol::time::{Mono, Wall};
 use roommate_protocol::trust::id::{PeerId, TrackKey};
 use roommate_protocol::trust::ticket::Roles;
@@ -140,11 +142,22 @@ impl SharedClock {
     }
 }
 
+/// A bootstrap of a link for which there is no place. It is asked as soon as another one is needed no
+/// longer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the bootstrap {0} of this link is not asked: a node keeps at most {BOOTSTRAPS_MAX}, and has as \
+     many of its own and of its other rooms"
+)]
+pub struct BootstrapLeftOut(pub Multiaddr);
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomEvent {
     /// As the room machine tells it.
     Room(Event),
+    /// A bootstrap of the room's link is not asked.
+    BootstrapLeftOut(BootstrapLeftOut),
     /// So many events were lost because nobody read them: look at the status.
     Missed(u64),
 }

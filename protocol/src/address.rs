@@ -21,6 +21,17 @@ pub enum Host {
     Dns(String),
 }
 
+impl Host {
+    /// Whether it is this machine alone, as far as the address tells: a name may be anything.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::V4(ip) => ip.is_loopback(),
+            Self::V6(ip) => ip.is_loopback(),
+            Self::Dns(_) => false,
+        }
+    }
+}
+
 /// How the node listens there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Carrier {

@@ -220,7 +220,11 @@ async fn stop(stopped: &mut tokio::sync::watch::Receiver<Option<Stopped>>) -> Re
 
 /// Says what happened, to people; in JSON what a script must not miss.
 pub(super) fn tell(report: &Report, event: &RoomEvent) {
-    let RoomEvent::Room(event) = event else { return };
+    let event = match event {
+        RoomEvent::Room(event) => event,
+        RoomEvent::BootstrapLeftOut(left_out) => return say::note(&left_out.to_string()),
+        RoomEvent::Missed(_) => return,
+    };
     if let Event::EndsSoon { left } = event {
         report.line(json!({"ends_in_s": left.as_secs()}));
     }
@@ -238,6 +242,7 @@ fn sentence(event: &Event) -> Option<String> {
             let how = match why {
                 LeftWhy::Goodbye => "has left",
                 LeftWhy::Lost | LeftWhy::Faded => "is lost",
+                LeftWhy::Displaced => "is no longer listed, for the list is full",
                 LeftWhy::Expired => "has come to the end of their link",
                 LeftWhy::Restarted => "has started anew",
             };

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use libp2p::Multiaddr;
 use roommate_protocol::address::{Address, Kind};
 use roommate_protocol::room::ConnId;
 use roommate_protocol::rooms::reach::Reach;
+use roommate_protocol::rooms::telling::told_to_bootstrap;
 use roommate_protocol::rooms::watch::{Output, Watch, WatchConfig};
 use roommate_protocol::time::{Deadline, Now, earliest};
 use roommate_protocol::trust::id::{PeerId, RoomPk};
@@ -16,12 +16,25 @@ use roommate_protocol::wire::frame::Violation;
 
 use crate::net::address::to_multiaddr;
 use crate::net::outgoing::Outgoing;
-use crate::net::policy::reachable_at;
 
 /// What the driver does for the bootstraps.
 pub(super) enum Action {
     Dial(Address),
-    Found { room: RoomPk, peer: PeerId, addresses: Vec<Address> },
+    Found {
+        room: RoomPk,
+        peer: PeerId,
+        addresses: Vec<Address>,
+    },
+    /// No bootstrap holds its registration any more.
+    Gone {
+        room: RoomPk,
+        peer: PeerId,
+    },
+    /// There is no place for this bootstrap, which the room's link names.
+    LeftOut {
+        room: RoomPk,
+        address: Address,
+    },
     Close(ConnId, CloseCode),
 }
 
@@ -32,38 +45,64 @@ struct Seat {
     watches: BTreeMap<RoomPk, Watch>,
 }
 
+/// A room that is looked for.
+struct Sought {
+    secret: RoomSecret,
+    /// The bootstraps of its link.
+    link: Vec<Address>,
+}
+
 /// All bootstraps of this node, for all its rooms.
 pub(super) struct Bootstraps {
     reach: Reach,
+    /// Those of no room's link.
+    configured: Vec<Address>,
     seats: BTreeMap<Address, Seat>,
-    rooms: BTreeMap<RoomPk, RoomSecret>,
-    listen: Vec<Multiaddr>,
+    rooms: BTreeMap<RoomPk, Sought>,
+    left_out: Vec<Address>,
+    listen: Vec<Address>,
     me: PeerId,
     actions: VecDeque<Action>,
 }
 
 impl Bootstraps {
-    /// None yet.
-    pub(super) fn new(me: PeerId, listen: Vec<Multiaddr>) -> Self {
-        Self {
-            reach: Reach::default(),
-            seats: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            listen,
-            me,
-            actions: VecDeque::new(),
-        }
+    /// Those that are kept whatever room the node is in; they are dialled at once.
+    pub(super) fn new(
+        me: PeerId,
+        listen: Vec<Address>,
+        configured: Vec<Address>,
+        now: Now,
+    ) -> Self {
+        let (reach, seats, rooms, left_out, actions) = Default::default();
+        let mut new = Self { reach, configured, seats, rooms, left_out, listen, me, actions };
+        new.follow(now);
+        new
     }
 
-    /// Adds one; dialled at once.
-    pub(super) fn add(&mut self, address: Address, now: Now) {
-        if self.reach.add(address.clone(), now) {
+    /// Keeps the bootstraps that are configured or in the link of a room, as far as there are places.
+    fn follow(&mut self, now: Now) {
+        let links = self.rooms.values().flat_map(|sought| &sought.link);
+        let wishes: Vec<Address> = self.configured.iter().chain(links).cloned().collect();
+        let kept = self.reach.want(&wishes, now);
+        for address in &kept.removed {
+            tracing::info!(address = %to_multiaddr(address), "bootstrap no longer needed");
+            // What waits on its stream is written; then the stream ends, and the connection with it.
+            self.seats.remove(address);
+        }
+        for address in kept.added {
             let mut seat = Seat::default();
-            for (room, secret) in &self.rooms {
-                seat.watches.insert(*room, new_watch(self.me, &self.listen, &address, secret, now));
+            for (room, sought) in &self.rooms {
+                let watch = new_watch(self.me, &self.listen, &address, &sought.secret, now);
+                seat.watches.insert(*room, watch);
             }
             self.seats.insert(address, seat);
         }
+        for address in kept.left_out.iter().filter(|address| !self.left_out.contains(address)) {
+            for (room, _) in self.rooms.iter().filter(|(_, sought)| sought.link.contains(address)) {
+                self.actions.push_back(Action::LeftOut { room: *room, address: address.clone() });
+            }
+        }
+        self.left_out = kept.left_out;
     }
 
     /// Looks for a room at every bootstrap, those of its link included.
@@ -73,7 +112,6 @@ impl Bootstraps {
         link: &[Address],
         now: Now,
     ) {
-        self.rooms.insert(room, secret);
         for (address, seat) in &mut self.seats {
             let mut watch = new_watch(self.me, &self.listen, address, &secret, now);
             if seat.out.is_some() {
@@ -81,14 +119,15 @@ impl Bootstraps {
             }
             seat.watches.insert(room, watch);
         }
-        for address in link.iter().filter(|address| address.kind == Kind::Bootstrap) {
-            self.add(address.clone(), now);
-        }
+        let link = link.iter().filter(|address| address.kind == Kind::Bootstrap).cloned().collect();
+        self.rooms.insert(room, Sought { secret, link });
+        self.follow(now);
         self.pass_on();
     }
 
-    /// Tells every bootstrap that this node has left the room.
-    pub(super) fn leave_room(&mut self, room: RoomPk) {
+    /// Tells every bootstrap that this node has left the room, and gives up those of its link that no
+    /// other room needs.
+    pub(super) fn leave_room(&mut self, room: RoomPk, now: Now) {
         for seat in self.seats.values_mut() {
             if let Some(watch) = seat.watches.get_mut(&room) {
                 watch.leave();
@@ -99,12 +138,13 @@ impl Bootstraps {
         for seat in self.seats.values_mut() {
             seat.watches.remove(&room);
         }
+        self.follow(now);
     }
 
     /// Leaves every room.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, now: Now) {
         for room in self.rooms.keys().copied().collect::<Vec<_>>() {
-            self.leave_room(room);
+            self.leave_room(room, now);
         }
     }
 
@@ -115,11 +155,11 @@ impl Bootstraps {
         }
     }
 
-    pub(super) fn handle_connected(&mut self, conn: ConnId, address: &Address) {
+    /// Whether the bootstrap is still wanted; else the connection is to be closed.
+    pub(super) fn handle_connected(&mut self, conn: ConnId, address: &Address) -> bool {
         self.reach.handle_up(address);
-        if let Some(seat) = self.seats.get_mut(address) {
-            seat.conn = Some(conn);
-        }
+        let seat = self.seats.get_mut(address);
+        seat.map(|seat| seat.conn = Some(conn)).is_some()
     }
 
     pub(super) fn handle_failed(&mut self, address: &Address, now: Now) {
@@ -184,10 +224,10 @@ impl Bootstraps {
     }
 
     /// This node listens elsewhere now.
-    pub(super) fn set_addresses(&mut self, listen: &[Multiaddr], now: Now) {
+    pub(super) fn set_addresses(&mut self, listen: &[Address], now: Now) {
         self.listen = listen.to_vec();
         for (address, seat) in &mut self.seats {
-            let reachable = reachable_at(listen.iter(), self.me, &to_multiaddr(address));
+            let reachable = told_to_bootstrap(listen, self.me, address);
             for watch in seat.watches.values_mut() {
                 watch.set_addresses(reachable.clone(), now);
             }
@@ -212,6 +252,7 @@ impl Bootstraps {
 
     /// Carries what the machines want to their streams and to the driver.
     fn pass_on(&mut self) {
+        let mut gone = Vec::new();
         for (address, seat) in &mut self.seats {
             for (room, watch) in &mut seat.watches {
                 while let Some(output) = watch.poll_output() {
@@ -227,8 +268,7 @@ impl Bootstraps {
                         Output::Found { peer, addresses } => {
                             self.actions.push_back(Action::Found { room: *room, peer, addresses });
                         }
-                        // An open connection to that member knows better.
-                        Output::Gone { peer } => tracing::debug!(%peer, "no longer registered"),
+                        Output::Gone { peer } => gone.push((*room, peer)),
                         Output::Registered => tracing::info!("registered at the bootstrap"),
                         Output::Refused(reason) => {
                             tracing::warn!(address = %to_multiaddr(address), "the bootstrap refuses: {reason}");
@@ -242,16 +282,32 @@ impl Bootstraps {
                 }
             }
         }
+        // Only now: whom one bootstrap forgets may be known to another, or back already.
+        for (room, peer) in gone {
+            if !self.is_known(room, &peer) {
+                tracing::debug!(%peer, "no longer registered");
+                self.actions.push_back(Action::Gone { room, peer });
+            }
+        }
+    }
+
+    /// Whether any bootstrap holds a registration of `peer` in the room.
+    fn is_known(&self, room: RoomPk, peer: &PeerId) -> bool {
+        let watches = self.seats.values().filter_map(|seat| seat.watches.get(&room));
+        watches.into_iter().any(|watch| watch.knows(peer))
     }
 }
 
 fn new_watch(
     me: PeerId,
-    listen: &[Multiaddr],
+    listen: &[Address],
     bootstrap: &Address,
     secret: &RoomSecret,
     now: Now,
 ) -> Watch {
-    let addresses = reachable_at(listen.iter(), me, &to_multiaddr(bootstrap));
+    let addresses = told_to_bootstrap(listen, me, bootstrap);
     Watch::new(WatchConfig { secret: *secret, peer: me, addresses }, rand::random(), now)
 }
+
+#[cfg(test)]
+mod tests;

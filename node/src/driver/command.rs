@@ -6,6 +6,7 @@ use std::time::Duration;
 use roommate_protocol::media::clock::ClockView;
 use roommate_protocol::room::proof::ProofKey;
 use roommate_protocol::room::{Refusal, Room as Machine, RoomConfig};
+use roommate_protocol::rooms::telling::told_to_members;
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{BroadcastId, RoomPk, TrackKey};
 use roommate_protocol::wire::catalog::Catalog;
@@ -15,7 +16,7 @@ use super::Driver;
 use super::room::{RoomEntry, Track};
 use crate::config::JoinConfig;
 use crate::link::SharedTrack;
-use crate::net::policy::{dial_policy, told_to_members};
+use crate::net::surroundings::{dial_policy, listening};
 use crate::status::{RoomEvent, RoomStatus, SharedClock};
 use crate::track::{Publication, Subscription};
 use roommate_media::source::SourceControl;
@@ -118,7 +119,7 @@ impl Driver {
     fn join(&mut self, config: JoinConfig, now: Now) -> Joined {
         let (events, events_out) = mpsc::channel(EVENTS_MAX);
         let proof = ProofKey::new(config.room, &config.secret);
-        let ours: Vec<_> = self.swarm.listeners().cloned().collect();
+        let ours = listening(&self.swarm);
         let machine = Machine::new(
             RoomConfig {
                 room: config.room,
@@ -189,7 +190,7 @@ impl Driver {
         if let Some(entry) = self.rooms.get_mut(&room) {
             entry.machine.leave(now);
         }
-        self.bootstraps.leave_room(room);
+        self.bootstraps.leave_room(room, now);
         self.perform_all();
         if let Some(mut entry) = self.rooms.remove(&room) {
             self.feeds.forget_room(room);

@@ -5,36 +5,39 @@
 //! Its queues are bounded: commands and words wait for it, and their senders wait for them.
 
 mod bootstraps;
-mod closing;
 mod command;
 mod feeds;
+mod leash;
 mod order;
 mod perform;
 mod room;
 mod swarm;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::{Multiaddr, Swarm};
 use roommate_protocol::media::clock::SuspendWatch;
+use roommate_protocol::room::closing::Closing;
 use roommate_protocol::room::proof::{FailureMeter, ProofKey};
+use roommate_protocol::rooms::reach::BOOTSTRAPS_MAX;
 use roommate_protocol::time::{Deadline, Mono, Now, Why, earliest};
 use roommate_protocol::trust::id::RoomPk;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use self::bootstraps::Bootstraps;
-use self::closing::Closing;
 pub(crate) use self::command::Command;
 use self::feeds::{FeedNews, Feeds};
 use self::room::RoomEntry;
 use crate::config::{NodeConfig, StartError, Stumble};
 use crate::net::behaviour::{self, Behaviour};
 use crate::net::links::Links;
+use crate::net::surroundings::listening;
 use crate::net::words::{Desk, WORDS_MAX, Word};
 
 /// Commands that wait for the driver.
@@ -81,6 +84,10 @@ pub(crate) struct Driver {
 
 /// Builds the swarm, listens, and starts the driver's thread.
 pub(crate) async fn start(config: NodeConfig) -> Result<Started, StartError> {
+    let bootstraps: BTreeSet<_> = config.bootstraps.iter().collect();
+    if bootstraps.len() > BOOTSTRAPS_MAX {
+        return Err(StartError::Bootstraps(bootstraps.len()));
+    }
     let key = libp2p::identity::Keypair::ed25519_from_bytes(config.key.to_bytes())
         .expect("32 bytes are an Ed25519 key");
     let transport =
@@ -89,9 +96,14 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Started, StartError> {
     let listen = swarm::listen(&mut swarm, &config.listen, LISTEN_WAIT).await?;
     let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
     let runtime = tokio::runtime::Handle::current();
+    let (stay, leave) = leash::tie(&runtime);
     let thread = std::thread::Builder::new()
         .name("roommate-driver".into())
-        .spawn(move || runtime.block_on(Driver::new(swarm, config).run(commands_in)))
+        .spawn(move || {
+            // Outlives the driver: the runtime may end when this is dropped.
+            let _stay = stay;
+            runtime.block_on(leave.or(Driver::new(swarm, config).run(commands_in)));
+        })
         .map_err(|error| StartError::Thread(error.to_string()))?;
     Ok(Started { listen, commands, thread })
 }
@@ -111,14 +123,11 @@ impl Driver {
         let (words, words_in) = mpsc::channel(WORDS_MAX);
         let me = roommate_protocol::trust::id::PeerId(config.key.verifying_key().to_bytes());
         let now = config.clock.now();
-        let listen = swarm.listeners().cloned().collect();
-        let mut bootstraps = Bootstraps::new(me, listen);
-        for address in &config.bootstraps {
-            bootstraps.add(address.clone(), now);
-        }
+        let listen = listening(&swarm);
+        let bootstraps = Bootstraps::new(me, listen, config.bootstraps.clone(), now);
         Self {
             swarm,
-            desk: Desk { me, clock: config.clock, words },
+            desk: Desk { me, clock: config.clock, words, writers: TaskTracker::new() },
             links: Links::default(),
             bootstraps,
             feeds: Feeds::new(config.clock),
@@ -242,7 +251,7 @@ impl Driver {
             entry.machine.leave(now);
         }
         self.perform_all();
-        self.bootstraps.leave();
+        self.bootstraps.leave(now);
         self.perform_all();
         // The goodbyes are in the stream tasks' queues: they end when those have been written.
         for entry in self.rooms.values_mut() {

@@ -9,7 +9,6 @@ use roommate_protocol::room::{Event, Output};
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{RoomPk, TrackKey};
 use roommate_protocol::wire::close::CloseCode;
-use tokio::sync::mpsc;
 
 use super::Driver;
 use super::bootstraps::Action;
@@ -19,7 +18,7 @@ use crate::net::address::{to_libp2p, to_multiaddr};
 use crate::net::behaviour::CONTROL;
 use crate::net::outgoing::{NotTaken, Outgoing};
 use crate::net::words::Word;
-use crate::status::RoomEvent;
+use crate::status::{BootstrapLeftOut, RoomEvent};
 
 impl Driver {
     /// Does everything that the machines want, until none wants anything.
@@ -54,6 +53,19 @@ impl Driver {
                 let now = self.desk.clock.now();
                 if let Some(entry) = self.rooms.get_mut(&room) {
                     entry.machine.handle_found(peer, &addresses, Source::Registration, now);
+                }
+            }
+            Action::Gone { room, peer } => {
+                let now = self.desk.clock.now();
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.machine.handle_unregistered(peer, now);
+                }
+            }
+            Action::LeftOut { room, address } => {
+                let left_out = BootstrapLeftOut(to_multiaddr(&address));
+                tracing::warn!("{left_out}");
+                if let Some(entry) = self.rooms.get_mut(&room) {
+                    entry.tell(RoomEvent::BootstrapLeftOut(left_out));
                 }
             }
             Action::Close(conn, code) => self.close_connection(conn, code),
@@ -134,18 +146,13 @@ impl Driver {
 
     /// Closes a connection that this room has no more use for, unless another room still has.
     fn close_unless_used(&mut self, room: RoomPk, conn: ConnId, code: CloseCode) {
-        let for_all = matches!(code, CloseCode::Superseded | CloseCode::Silent);
         let used = self
             .rooms
             .values()
             .filter(|entry| entry.room != room)
             // A stream that is being opened or proven may turn out to be one.
             .any(|entry| entry.streams.contains_key(&conn) || entry.is_opening(conn));
-        if used && !for_all {
-            return;
-        }
-        // Who is gone anyway hears no last words.
-        if for_all || self.closing.may_close(conn, code, self.desk.clock.mono()) {
+        if self.closing.may_close(conn, code, used, self.desk.clock.mono()) {
             self.close_connection(conn, code);
         }
     }
@@ -191,7 +198,7 @@ impl Driver {
         let ended = matches!(event, Event::Ended { .. });
         entry.tell(RoomEvent::Room(event));
         if ended {
-            self.bootstraps.leave_room(room);
+            self.bootstraps.leave_room(room, now);
         }
         self.tell_status(room);
     }
@@ -262,13 +269,15 @@ impl Driver {
 
     /// Waits until every stream task has written what it was given; true if all did in time.
     pub(super) async fn flush(&mut self, wait: Duration) -> bool {
-        // A stream task ends when its queue is empty. With ours put away, the last one takes the
-        // end of the words with it.
-        self.desk.words = mpsc::channel(1).0;
+        // A stream task ends when its queue is empty. Whoever still reads, as in a proof, is not waited
+        // for.
+        self.desk.writers.close();
         let written = async {
             loop {
                 tokio::select! {
-                    word = self.words_in.recv() => if word.is_none() { return },
+                    () = self.desk.writers.wait() => return,
+                    // Nobody wants it any more, and its task must not wait for us.
+                    _ = self.words_in.recv() => {}
                     // It is what writes.
                     _ = futures::StreamExt::next(&mut self.swarm) => {}
                 }

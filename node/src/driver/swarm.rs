@@ -8,7 +8,8 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, Swarm, TransportError};
 use roommate_protocol::address::Address;
-use roommate_protocol::room::{ConnId, Connected, Route};
+use roommate_protocol::room::{ConnId, Connected};
+use roommate_protocol::rooms::telling::told_to_members;
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::wire::close::CloseCode;
@@ -20,7 +21,7 @@ use crate::net::address::{from_libp2p, to_libp2p, to_multiaddr};
 use crate::net::behaviour::{Behaviour, BehaviourEvent, CONTROL, ROOMS};
 use crate::net::links::Link;
 use crate::net::outgoing;
-use crate::net::policy::{dial_policy, host_of, told_to_members};
+use crate::net::surroundings::{dial_policy, host_of, listening};
 use crate::net::words::{self, Side};
 
 /// Names the two ends of a connection alike, for the rule that chooses between two connections.
@@ -91,17 +92,6 @@ pub(super) fn connected(link: &Link) -> Connected {
     Connected { conn, peer, dialled, route, exporter }
 }
 
-/// Direct, or on our LAN where the address is on one of our own subnets. Pictures need a QUIC
-/// connection: without one, as over TCP, it carries words like a relayed one.
-fn route_of(address: &Multiaddr, has_streams: bool) -> Route {
-    let near = || host_of(address).is_some_and(|ip| dial_policy(&[]).is_ours(ip));
-    match has_streams {
-        false => Route::Relayed,
-        true if near() => Route::Lan,
-        true => Route::Direct,
-    }
-}
-
 /// Why a connection ended, for the log.
 fn close_reason(error: quinn::ConnectionError) -> String {
     match &error {
@@ -157,7 +147,7 @@ impl Driver {
                     return;
                 };
                 let conn = self.links.name(id);
-                let route = route_of(&address, native.is_some());
+                let route = dial_policy(&[]).route(host_of(&address), native.is_some());
                 let link = Link { conn, id, peer, dialled, address, route, native };
                 self.on_up(link, now);
             }
@@ -183,8 +173,11 @@ impl Driver {
         self.links.insert(link);
         if let Some(Purpose::Bootstrap(bootstrap)) = purpose {
             tracing::info!(%address, "bootstrap connected");
-            self.bootstraps.handle_connected(conn, &bootstrap);
-            self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
+            if self.bootstraps.handle_connected(conn, &bootstrap) {
+                self.swarm.behaviour_mut().door.open(id, to_libp2p(&peer), ROOMS);
+            } else {
+                self.close_connection(conn, CloseCode::Done);
+            }
             return;
         }
         let asked = purpose.and_then(|purpose| match purpose {
@@ -295,9 +288,11 @@ impl Driver {
     }
 
     fn on_listen_change(&mut self, now: Now) {
-        let listen: Vec<_> = self.swarm.listeners().cloned().collect();
+        let listen = listening(&self.swarm);
         self.bootstraps.set_addresses(&listen, now);
+        let dialling = dial_policy(&listen);
         for entry in self.rooms.values_mut() {
+            entry.machine.set_dialling(dialling.clone(), now);
             entry.machine.set_addresses(told_to_members(&listen, self.desk.me), now);
         }
     }

@@ -5,7 +5,7 @@ pub mod address;
 pub(crate) mod behaviour;
 pub(crate) mod links;
 pub(crate) mod outgoing;
-pub(crate) mod policy;
+pub(crate) mod surroundings;
 pub(crate) mod words;
 
 pub use behaviour::SwarmError;

@@ -19,6 +19,7 @@ use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::{PeerId, RoomPk};
 use roommate_protocol::wire::frame::{FrameReader, Violation};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::outgoing::{self, Outgoing, Waiting};
 use roommate_clock::Clock;
@@ -55,6 +56,8 @@ pub(crate) struct Desk {
     pub(crate) me: PeerId,
     pub(crate) clock: Clock,
     pub(crate) words: mpsc::Sender<Word>,
+    /// Counts the tasks that may have words of ours to write.
+    pub(crate) writers: TaskTracker,
 }
 
 /// Who proves what on a control stream.
@@ -81,6 +84,7 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
         return;
     };
     frames.grow();
+    let _writer = desk.writers.token();
     let (out, waiting) = outgoing::queue();
     let up = Word::ControlUp { conn, peer, room, asked: asked.is_some(), out };
     if desk.words.send(up).await.is_err() {
@@ -107,6 +111,7 @@ pub(crate) async fn control(desk: Desk, stream: Stream, conn: ConnId, peer: Peer
 
 /// Runs a stream to a bootstrap to its end.
 pub(crate) async fn rooms(desk: Desk, stream: Stream, conn: ConnId, outgoing: Waiting) {
+    let _writer = desk.writers.token();
     let (read, write) = stream.split();
     let mut frames = Frames::new(read, FrameReader::new());
     let reading = async {

@@ -2,12 +2,14 @@
 //! incarnation that it names, with a ticket to publish, and, in a full mesh, only from the
 //! publisher's own mouth: else a member could play yesterday's broadcast to a newcomer.
 //!
-//! At most [`BROADCASTS_PER_MEMBER_MAX`] for each member, and [`ENDED_MAX`] that have ended.
+//! At most [`BROADCASTS_PER_MEMBER_MAX`] for each member, and [`ENDED_MAX`] that have ended, of which
+//! whoever ended most loses the oldest.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::output::{Broadcast, Event, RetractedWhy};
+use super::shares;
 use crate::time::{Deadline, Mono, Why};
 use crate::trust::id::{BroadcastId, Incarnation, PeerId};
 use crate::wire::message::Signed;
@@ -117,11 +119,11 @@ impl Broadcasts {
         if self.ended.get(&key).is_some_and(|(ended, _)| *ended >= retraction.incarnation) {
             return (false, None);
         }
-        if self.ended.len() >= ENDED_MAX {
-            let oldest = self.ended.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| *key);
-            oldest.and_then(|oldest| self.ended.remove(&oldest));
-        }
         self.ended.insert(key, (retraction.incarnation, now));
+        if self.ended.len() > ENDED_MAX {
+            let rows = self.ended.iter().map(|(key, (_, at))| (*key, key.0, *at));
+            shares::gives_way(rows).and_then(|victim| self.ended.remove(&victim));
+        }
         let held = self.held.get(&key);
         if held.is_some_and(|held| held.announcement.incarnation > retraction.incarnation) {
             return (false, None);

@@ -1,13 +1,19 @@
 //! Whom to dial and when: addresses from all sources at once, back-off, a slow start for the one of
-//! a pair whose connection would lose anyway. Remembers at most [`TARGETS_MAX`] peers of
-//! [`ADDRESSES_MAX`] addresses each; whether an address may be dialled is [`super::policy`]'s.
+//! a pair whose connection would lose anyway. Failures alone make nobody forgotten: who told an address
+//! once may hold it for known, and not tell it again when an outage is over. Whether an address may be
+//! dialled is [`super::policy`]'s, and asked when it is dialled.
+//!
+//! Bounds: [`TARGETS_MAX`] peers of [`target::ADDRESSES_MAX`] addresses each, and
+//! [`budget::DIALS_PER_MINUTE_MAX`] dials a minute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::budget::Budget;
+use self::target::{Target, may_change};
 use super::input::Source;
 use super::output::Output;
 use super::policy::DialPolicy;
@@ -15,32 +21,18 @@ use crate::address::{Address, Kind};
 use crate::time::{Deadline, Mono, Why};
 use crate::trust::id::PeerId;
 
+mod budget;
+mod target;
+
 /// Peers whose addresses are remembered: a full roster and as many who are not in it yet.
 const TARGETS_MAX: usize = 512;
-/// Addresses remembered a peer; the ones learnt first leave first, the user's never.
-const ADDRESSES_MAX: usize = 8;
-/// The first wait after a failure; it doubles.
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
-/// The longest wait.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// A dial of which nothing was heard for so long has failed.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of two that find each other at the same time the larger PeerId waits so long: its connection
 /// would lose anyway, but the smaller one may be unable to reach it.
 const LARGER_WAITS: Duration = Duration::from_millis(250);
 /// Somebody who misbehaved, or sent us away, is not dialled for so long.
 const PENALTY: Duration = Duration::from_secs(60);
-/// Someone found and never reached, nor in the roster, is forgotten after so many failures.
-const FAILURES_MAX: u32 = 8;
-
-#[derive(Clone, Debug, Default)]
-struct Target {
-    addresses: Vec<(Address, Source)>,
-    dialling_since: Option<Mono>,
-    failures: u32,
-    not_before: Mono,
-    lot: u64,
-}
+/// Peers with so many failures that a large room tries at the same time.
+const UNLUCKY_TRIED: usize = 4;
 
 /// The address book and its clockwork.
 #[derive(Debug)]
@@ -51,20 +43,23 @@ pub(super) struct Dialler {
     targets: BTreeMap<PeerId, Target>,
     /// Addresses of the link that do not say who answers.
     nameless: Target,
+    budget: Budget,
 }
 
 impl Dialler {
     pub(super) fn new(me: PeerId, policy: DialPolicy, hints: &[Address], seed: [u8; 32]) -> Self {
         let rng = ChaCha12Rng::from_seed(seed);
-        let mut dialler =
-            Self { me, policy, rng, targets: BTreeMap::new(), nameless: Target::default() };
+        let (targets, nameless, budget) = Default::default();
+        let mut dialler = Self { me, policy, rng, targets, nameless, budget };
         for hint in hints.iter().filter(|hint| hint.kind == Kind::Member) {
             match hint.peer {
                 Some(peer) => {
                     let once = std::slice::from_ref(hint);
                     dialler.handle_found(peer, once, Source::User, Mono::default());
                 }
-                None => dialler.nameless.learn(hint, Source::User),
+                None => {
+                    dialler.nameless.learn(hint, Source::User, &dialler.policy);
+                }
             }
         }
         dialler
@@ -78,45 +73,103 @@ impl Dialler {
         source: Source,
         now: Mono,
     ) {
-        let known = self.targets.contains_key(&peer);
-        if peer == self.me || (!known && self.targets.len() >= TARGETS_MAX) {
+        if peer == self.me {
             return;
         }
-        let allowed: Vec<_> = found
+        let policy = &self.policy;
+        let worth: Vec<_> = found
             .iter()
             .filter(|address| address.kind == Kind::Member)
             .filter(|address| address.peer.is_none_or(|named| named == peer))
-            .filter(|address| self.policy.check(address, source).is_ok())
+            .filter(|address| may_change(policy.check(address, source)))
             .collect();
-        if allowed.is_empty() {
+        let usable = worth.iter().any(|address| policy.check(address, source).is_ok());
+        if worth.is_empty() || !self.has_place(peer, usable) {
             return;
         }
-        let waits = peer < self.me && matches!(source, Source::Registration | Source::Roster);
-        let not_before = if waits { now + LARGER_WAITS } else { now };
+        let told = matches!(source, Source::Registration | Source::Roster);
+        let not_before = if peer < self.me && told { now + LARGER_WAITS } else { now };
         let lot = self.rng.next_u64();
-        let target = self.targets.entry(peer).or_insert_with(|| Target {
-            not_before,
-            lot,
-            ..Target::default()
-        });
-        let before = target.addresses.len();
-        for address in allowed {
-            target.learn(address, source);
+        let target = self.targets.entry(peer).or_insert_with(|| Target::new(not_before, lot));
+        target.registered |= source == Source::Registration;
+        target.gone = false;
+        target.word_at = now;
+        let mut news = false;
+        for address in worth {
+            news |= target.learn(address, source, &self.policy);
         }
-        if target.addresses.len() > before && target.failures > 0 {
-            // A new address is a new chance.
-            target.failures = 0;
-            target.not_before = target.not_before.min(not_before);
+        if news {
+            target.take_chance(told, not_before, now);
+        }
+    }
+
+    /// It is in the roster again, or for the first time: somebody reaches it, so we may as well.
+    pub(super) fn handle_joined(&mut self, peer: PeerId, now: Mono) {
+        let not_before = if peer < self.me { now + LARGER_WAITS } else { now };
+        if let Some(target) = self.targets.get_mut(&peer) {
+            target.gone = false;
+            target.take_chance(true, not_before, now);
+        }
+    }
+
+    /// Whether `peer` has a place, if need be that of the one who failed most. Who can be dialled now
+    /// (`usable`) goes before who cannot; who did not fail, the roster's and the user's stay.
+    fn has_place(&mut self, peer: PeerId, usable: bool) -> bool {
+        if self.targets.len() < TARGETS_MAX || self.targets.contains_key(&peer) {
+            return true;
+        }
+        let policy = &self.policy;
+        let useless = |target: &Target| match target.is_dialable(policy) {
+            true => target.failures,
+            false => u32::MAX,
+        };
+        let others =
+            self.targets.iter().filter(|(_, target)| !target.present && !target.is_users());
+        let worst = others.max_by_key(|(_, target)| useless(target));
+        let Some(worst) = worst.filter(|(_, target)| usable && useless(target) > 0) else {
+            return false;
+        };
+        let worst = *worst.0;
+        self.targets.remove(&worst);
+        true
+    }
+
+    /// No bootstrap holds a registration of `peer` any more: unless the roster, the user or the LAN
+    /// know it, it is forgotten when it is not reached.
+    pub(super) fn handle_unregistered(&mut self, peer: PeerId) {
+        if let Some(target) = self.targets.get_mut(&peer) {
+            target.registered = false;
+            target.gone = true;
+        }
+    }
+
+    /// It said goodbye: it is forgotten at once, save where the user or the LAN know it. Should it come
+    /// back, it is told anew.
+    pub(super) fn handle_left(&mut self, peer: PeerId) {
+        self.targets.retain(|other, target| *other != peer || target.is_near());
+    }
+
+    /// The surroundings have changed: what may be dialled from here is judged anew. Who can be dialled
+    /// in another way than before is dialled without waiting.
+    pub(super) fn set_policy(&mut self, policy: DialPolicy, now: Mono) {
+        let before = std::mem::replace(&mut self.policy, policy);
+        for target in self.targets.values_mut().chain([&mut self.nameless]) {
+            let opens = |(address, source): &(Address, Source)| {
+                self.policy.check(address, *source).is_ok()
+                    && before.check(address, *source).is_err()
+            };
+            if target.addresses.iter().any(opens) {
+                target.failures = 0;
+                target.not_before = target.not_before.min(now);
+            }
         }
     }
 
     pub(super) fn handle_failed(&mut self, peer: Option<PeerId>, now: Mono) {
         let jitter = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
-        let Some(target) = self.target(peer) else { return };
-        target.dialling_since = None;
-        target.failures = target.failures.saturating_add(1);
-        let doubled = BACKOFF_MIN.saturating_mul(1 << (target.failures - 1).min(10));
-        target.not_before = now + doubled.min(BACKOFF_MAX).mul_f64(0.75 + jitter / 2.0);
+        if let Some(target) = self.target(peer) {
+            target.handle_failed(jitter, now);
+        }
     }
 
     /// A connection is up; its hello is still to come.
@@ -128,11 +181,13 @@ impl Dialler {
     }
 
     /// The hello was right: whatever failed before is forgotten.
-    pub(super) fn handle_live(&mut self, peer: PeerId) {
+    pub(super) fn handle_live(&mut self, peer: PeerId, now: Mono) {
         for target in [self.targets.get_mut(&peer), Some(&mut self.nameless)].into_iter().flatten()
         {
             target.failures = 0;
             target.not_before = Mono::default();
+            target.gone = false;
+            target.word_at = now;
         }
     }
 
@@ -157,12 +212,34 @@ impl Dialler {
     pub(super) fn penalise(&mut self, peer: PeerId, now: Mono) {
         if let Some(target) = self.targets.get_mut(&peer) {
             target.not_before = now + PENALTY;
+            // Without a failure no news cut that short.
+            target.failures = 0;
         }
     }
 
-    /// Everybody of whom an address is known, with the lot that was drawn for each.
-    pub(super) fn known(&self) -> BTreeMap<PeerId, u64> {
-        self.targets.iter().map(|(peer, target)| (*peer, target.lot)).collect()
+    /// Everybody of whom an address is known that may be dialled.
+    pub(super) fn known(&self) -> BTreeSet<PeerId> {
+        self.dialable().map(|(peer, _)| *peer).collect()
+    }
+
+    /// Those of them whom there is hope to reach, with the place of each: whoever failed less goes
+    /// first, so that addresses where nobody is are soon behind all others, then the lot decides.
+    pub(super) fn hopeful(&self) -> BTreeMap<PeerId, u64> {
+        let hopeful = self.dialable().filter(|(_, target)| !target.is_unlucky());
+        let place = |target: &Target| u64::from(target.failures.min(15)) << 60 | target.lot >> 4;
+        hopeful.map(|(peer, target)| (*peer, place(target))).collect()
+    }
+
+    /// The others, a few at a time, by turns: a room that was split is whole again by them.
+    pub(super) fn unlucky(&self) -> impl Iterator<Item = PeerId> {
+        let unlucky = self.dialable().filter(|(_, target)| target.is_unlucky());
+        let mut order: Vec<_> = unlucky.map(|(peer, target)| (target.not_before, *peer)).collect();
+        order.sort_unstable();
+        order.into_iter().take(UNLUCKY_TRIED).map(|(_, peer)| peer)
+    }
+
+    fn dialable(&self) -> impl Iterator<Item = (&PeerId, &Target)> {
+        self.targets.iter().filter(|(_, target)| target.is_dialable(&self.policy))
     }
 
     /// What to dial now, of those that `wanted` says; `alone` is whether we reach nobody, so that the
@@ -174,29 +251,47 @@ impl Dialler {
         wanted: impl Fn(&PeerId) -> bool,
         present: impl Fn(&PeerId) -> bool,
     ) -> Vec<Output> {
-        let late = |target: &Target| {
-            target.dialling_since.is_some_and(|since| now.since(since) >= DIAL_TIMEOUT)
-        };
-        let lates: Vec<_> = self
+        let late: Vec<_> = self
             .targets
             .iter()
-            .filter(|(_, target)| late(target))
+            .filter(|(_, target)| target.is_late(now))
             .map(|(peer, _)| Some(*peer))
             .collect();
-        for peer in lates.into_iter().chain(late(&self.nameless).then_some(None)) {
+        for peer in late.into_iter().chain(self.nameless.is_late(now).then_some(None)) {
             self.handle_failed(peer, now);
         }
         self.targets.retain(|peer, target| {
-            target.failures < FAILURES_MAX || target.is_users() || present(peer)
-        });
-        let mut dials = Vec::new();
-        for (peer, target) in &mut self.targets {
-            if wanted(peer) {
-                dials.extend(target.dial(Some(*peer), now));
+            target.present = present(peer);
+            if target.present {
+                target.word_at = now;
             }
+            !target.is_over(now)
+        });
+        self.begin(now, alone, wanted)
+    }
+
+    /// Begins what is due: the user's first, then whoever waits longest, as far as the budget goes.
+    fn begin(&mut self, now: Mono, alone: bool, wanted: impl Fn(&PeerId) -> bool) -> Vec<Output> {
+        let policy = &self.policy;
+        let due = |(peer, target): &(&PeerId, &Target)| wanted(peer) && target.is_due(policy, now);
+        let rank = |(peer, target): (&PeerId, &Target)| {
+            (!target.is_users(), target.not_before, false, Some(*peer))
+        };
+        let mut order: Vec<_> = self.targets.iter().filter(due).map(rank).collect();
+        if alone && self.nameless.is_due(policy, now) {
+            order.push((false, self.nameless.not_before, true, None));
         }
-        if alone {
-            dials.extend(self.nameless.dial(None, now));
+        order.sort_unstable();
+        let mut dials = Vec::new();
+        for (.., peer) in order {
+            if !self.budget.take(now) {
+                break;
+            }
+            let target = match peer {
+                Some(peer) => self.targets.get_mut(&peer),
+                None => Some(&mut self.nameless),
+            };
+            dials.extend(target.map(|target| target.dial(peer, &self.policy, now)));
         }
         dials
     }
@@ -211,7 +306,9 @@ impl Dialler {
             .iter()
             .filter(|(peer, target)| target.dialling_since.is_some() || wanted(peer));
         let nameless = Some(&self.nameless).filter(|_| alone);
-        let times = targets.map(|(_, target)| target).chain(nameless).filter_map(Target::due);
+        let targets = targets.map(|(_, target)| target).chain(nameless);
+        let next = self.budget.next();
+        let times = targets.filter_map(|target| target.due(&self.policy, next));
         times.min().map(|at| (at, Why("dial")))
     }
 
@@ -219,44 +316,6 @@ impl Dialler {
         match peer {
             Some(peer) => self.targets.get_mut(&peer),
             None => Some(&mut self.nameless),
-        }
-    }
-}
-
-impl Target {
-    fn learn(&mut self, address: &Address, source: Source) {
-        // Who must answer is told beside the addresses.
-        let address = Address { peer: None, ..address.clone() };
-        if self.addresses.iter().any(|(known, _)| *known == address) {
-            return;
-        }
-        if self.addresses.len() >= ADDRESSES_MAX {
-            let Some(oldest) = self.addresses.iter().position(|(_, s)| *s != Source::User) else {
-                return;
-            };
-            self.addresses.remove(oldest);
-        }
-        self.addresses.push((address, source));
-    }
-
-    fn is_users(&self) -> bool {
-        self.addresses.iter().any(|(_, source)| *source == Source::User)
-    }
-
-    fn dial(&mut self, peer: Option<PeerId>, now: Mono) -> Option<Output> {
-        if self.dialling_since.is_some() || now < self.not_before || self.addresses.is_empty() {
-            return None;
-        }
-        self.dialling_since = Some(now);
-        let addresses = self.addresses.iter().rev().map(|(address, _)| address.clone()).collect();
-        Some(Output::Dial { peer, addresses })
-    }
-
-    fn due(&self) -> Option<Mono> {
-        match self.dialling_since {
-            Some(since) => Some(since + DIAL_TIMEOUT),
-            None if self.addresses.is_empty() => None,
-            None => Some(self.not_before),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::Room;
 use super::input::{ConnId, Source};
 use super::output::{Event, LeftWhy, Violation};
-use super::roster::Taken;
+use super::roster::{Brought, Taken};
 use crate::time::{Now, Wall};
 use crate::trust::envelope::{Envelope, EnvelopeError};
 use crate::trust::id::PeerId;
@@ -72,9 +72,9 @@ impl Room {
         if known.is_some_and(|member| member.signed == signed) {
             return Ok(None);
         }
-        let Some((peer, entry)) = self.open::<RosterEntry>(conn, &signed, now)? else {
-            return Ok(None);
-        };
+        let from = self.conns.get(&conn).map(|conn| conn.peer);
+        let opened = self.open::<RosterEntry>(conn, &signed, now)?;
+        let (Some(from), Some((peer, entry))) = (from, opened) else { return Ok(None) };
         if peer == self.me {
             self.on_own_entry(&entry, now);
             return Ok(None);
@@ -82,13 +82,15 @@ impl Room {
         let Some(grant) = self.grant_in(&entry.chain, peer, now.wall) else { return Ok(None) };
         let (name, roles, incarnation) = (entry.name.clone(), grant.roles, entry.incarnation);
         let addresses = entry.addresses.clone();
-        let taken = self.roster.handle_entry(peer, entry, (grant, signed.clone()), now);
+        let brought = Brought { from, linked: &|peer| self.pairs.contains_key(peer) };
+        let taken = self.roster.handle_entry(peer, entry, (grant, signed.clone()), brought, now);
         if taken == Taken::Restarted {
             self.tell(Event::PeerLeft { peer, why: LeftWhy::Restarted });
             self.supersede(peer, incarnation, now);
         }
         if matches!(taken, Taken::Joined | Taken::Restarted) {
             self.tell(Event::PeerJoined { peer, name, roles });
+            self.dialler.handle_joined(peer, now.mono);
         }
         if let Taken::HeldForLost(version) = taken
             && self.conns.get(&conn).is_some_and(|conn| conn.peer == peer)
@@ -150,16 +152,17 @@ impl Room {
         now: Now,
     ) -> Result<(), Violation> {
         let from = self.conns.get(&conn).map(|conn| conn.peer);
-        let Some((peer, leave)) = self.open::<Leave>(conn, &goodbye.signed, now)? else {
-            return Ok(());
-        };
+        let opened = self.open::<Leave>(conn, &goodbye.signed, now)?;
+        let (Some(from), Some((peer, leave))) = (from, opened) else { return Ok(()) };
         if peer == self.me {
             return Ok(());
         }
         let signed = goodbye.signed.clone();
-        if self.roster.handle_goodbye(peer, leave.incarnation, signed, now.mono) {
+        let brought = Brought { from, linked: &|peer| self.pairs.contains_key(peer) };
+        if self.roster.handle_goodbye(peer, leave.incarnation, signed, brought, now.mono) {
             self.tell(Event::PeerLeft { peer, why: LeftWhy::Goodbye });
-            self.flood(&goodbye, from);
+            self.dialler.handle_left(peer);
+            self.flood(&goodbye, Some(from));
         }
         let left = |pair: &super::Pair| pair.incarnation == leave.incarnation;
         if self.pairs.get(&peer).is_some_and(left) {

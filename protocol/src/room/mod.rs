@@ -2,7 +2,7 @@
 //!
 //! The machine only routes; each policy has a file of its own: [`proof`] who knows the secret,
 //! `roster` who is here, `topology` whom to hold a stream to, `dial` and [`policy`] whom to dial,
-//! `duplicate` which connection stays, `liveness` who still answers, `broadcasts` what is on,
+//! `duplicate` which connection stays, [`closing`] when one that several rooms share may close, `liveness` who still answers, `broadcasts` what is on,
 //! `children` whom we feed, `parents` who feeds us. It sees words only: pictures never pass it.
 //!
 //! Everything it keeps is bounded: [`CONNECTIONS_MAX`] connections, [`MEMBERS_MAX`] members and what
@@ -27,6 +27,7 @@ use crate::wire::signed::Payload;
 
 mod broadcasts;
 mod children;
+pub mod closing;
 mod conn;
 mod dial;
 mod duplicate;
@@ -48,6 +49,7 @@ mod publishing;
 mod reasons;
 mod roster;
 mod settle;
+mod shares;
 mod topology;
 mod verbs;
 

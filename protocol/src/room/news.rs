@@ -7,6 +7,7 @@ use super::broadcasts::Standing;
 use super::input::ConnId;
 use super::members::signer;
 use super::output::Violation;
+use super::roster::Member;
 use super::topology::Shape;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::time::Now;
@@ -23,7 +24,10 @@ impl Room {
     /// peer knows already costs it a comparison.
     pub(super) fn bring_up_to_date(&mut self, conn: ConnId) {
         let own = self.own.signed().into_iter();
-        let members = self.roster.iter().map(|(_, member)| &member.signed);
+        // Whom we reach ourselves first: the peer may not take all of them on our word.
+        let linked = |(who, _): &(&PeerId, &Member)| self.pairs.contains_key(who);
+        let (near, far): (Vec<_>, Vec<_>) = self.roster.iter().partition(linked);
+        let members = near.into_iter().chain(far).map(|(_, member)| &member.signed);
         let entries: Vec<Signed> = own.chain(members).cloned().collect();
         for entries in cut(entries) {
             self.send(conn, &Roster { entries });

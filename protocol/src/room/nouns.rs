@@ -85,11 +85,6 @@ impl Room {
         self.broadcasts.shown().collect()
     }
 
-    /// What we broadcast.
-    pub fn own_broadcasts(&self) -> Vec<BroadcastId> {
-        self.publishing.ids().copied().collect()
-    }
-
     /// A broadcast's clock, mapped from our steady clock, with the bound of its error. For display
     /// alone.
     pub fn clock(&self, publisher: PeerId, broadcast: BroadcastId) -> Option<ClockView> {

@@ -230,6 +230,8 @@ pub enum LeftWhy {
     Lost,
     /// Nothing of it was heard for as long as an entry holds.
     Faded,
+    /// The list is full, and somebody whom we reach ourselves took its place.
+    Displaced,
     /// Its ticket has ended.
     Expired,
     /// The same key started anew; `PeerJoined` follows.

@@ -169,7 +169,7 @@ impl Room {
         conn.go_live(now.mono);
         let peer = conn.peer;
         self.losing.remove(&peer);
-        self.dialler.handle_live(peer);
+        self.dialler.handle_live(peer, now.mono);
         match self.pairs.get_mut(&peer) {
             Some(pair) => {
                 pair.rivals_since = Some(now.mono);

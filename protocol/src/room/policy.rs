@@ -1,8 +1,9 @@
-//! Which addresses may be dialled at all. A pure rule; who is dialled when is `dial`'s.
+//! Which addresses may be dialled at all, and how a connection to one runs. A pure rule; who is
+//! dialled when is `dial`'s.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::input::Source;
+use super::input::{Route, Source};
 use crate::address::{Address, Host};
 
 /// Subnets of our own that are remembered; more interfaces than that, and the rest is not local.
@@ -11,7 +12,7 @@ pub const SUBNETS_MAX: usize = 16;
 /// What the node's own surroundings allow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DialPolicy {
-    /// We listen on loopback, or a configured bootstrap is on it.
+    /// We listen on loopback.
     pub loopback: bool,
     /// Our own subnets: an address of ours and the length of its prefix.
     pub subnets: Vec<(IpAddr, u8)>,
@@ -41,6 +42,21 @@ pub enum NotDialled {
 }
 
 impl DialPolicy {
+    /// What may be dialled from where we are: loopback only where we listen on it ourselves.
+    pub fn new(listen: &[Address], subnets: Vec<(IpAddr, u8)>) -> Self {
+        Self { loopback: listen.iter().any(|address| address.host.is_loopback()), subnets }
+    }
+
+    /// How a connection to `ip` runs; `None` where its address has none. Only a connection of QUIC
+    /// has `streams` for pictures: one over TCP carries words, like a relayed one.
+    pub fn route(&self, ip: Option<IpAddr>, streams: bool) -> Route {
+        match streams {
+            false => Route::Relayed,
+            true if ip.is_some_and(|ip| self.is_ours(ip)) => Route::Lan,
+            true => Route::Direct,
+        }
+    }
+
     /// Whether `address`, learnt from `source`, may be dialled.
     ///
     /// # Errors

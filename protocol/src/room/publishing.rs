@@ -42,10 +42,6 @@ impl Publishing {
         self.own.clear();
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = &BroadcastId> {
-        self.own.keys()
-    }
-
     /// What newcomers are told: what is on, and what has ended.
     pub(super) fn signed(&self) -> (Vec<Signed>, Vec<Signed>) {
         let on = self.own.values().map(|own| own.signed.clone()).collect();

@@ -2,7 +2,9 @@
 //! another. *Gone* is decided here alone: by a goodbye, or as `gone` says, by what its neighbours say
 //! and by whether they are reached themselves.
 //!
-//! Bounds: [`MEMBERS_MAX`] members with [`CLAIMS_MAX`] claims each, [`GRAVES_MAX`] who have left.
+//! Bounds: [`MEMBERS_MAX`] members with [`CLAIMS_MAX`] claims each, and [`graves`]. One neighbour fills
+//! at most [`places::HEARSAY_MAX`] places with members whom we do not reach ourselves, and whoever we do reach
+//! has a place: it takes that of the newest whom we do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,8 +18,13 @@ use crate::wire::message::Signed;
 use crate::wire::signed::{LostNote, RosterEntry, ShortId};
 
 mod gone;
+mod graves;
+mod places;
 
 pub(super) use gone::Streams;
+pub(super) use places::Brought;
+
+use graves::{FORGET, Grave, Graves};
 
 /// Members that one node knows: what floods to all is still cheap at this size, and larger rooms
 /// need the crowd's own overlay.
@@ -29,8 +36,6 @@ pub(super) const RENEW: Duration = Duration::from_secs(120);
 /// Claims that a member is lost: one for each neighbour that it lists, and as many by neighbours of
 /// an entry that has not come yet.
 const CLAIMS_MAX: usize = 32;
-/// Members who left, remembered as long as their entries could be played back.
-const GRAVES_MAX: usize = 512;
 /// A member's living entry.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
@@ -42,6 +47,8 @@ pub(super) struct Member {
     /// Its own name in others' lists of neighbours.
     short: ShortId,
     neighbours: BTreeSet<ShortId>,
+    /// Which neighbour brought it; itself, once it was linked.
+    via: PeerId,
     /// When it came.
     since: Mono,
     until: Mono,
@@ -66,17 +73,6 @@ impl Claim {
     }
 }
 
-/// What is remembered of a member who left.
-#[derive(Clone, Debug)]
-struct Grave {
-    incarnation: Incarnation,
-    version: u32,
-    /// It said so itself: nothing of this incarnation counts any more. Newcomers are shown it, so
-    /// that nobody can play the entry back to them.
-    goodbye: Option<Signed>,
-    until: Mono,
-}
-
 /// What came of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -92,7 +88,7 @@ pub(super) enum Taken {
     Stale,
     /// Its subject is held for lost at this version, and must say a higher one.
     HeldForLost(u32),
-    /// There are [`MEMBERS_MAX`] already.
+    /// There are [`MEMBERS_MAX`] already, or [`places::HEARSAY_MAX`] from the same neighbour.
     Full,
 }
 
@@ -109,7 +105,9 @@ pub(super) struct Roster {
     /// Our own name in others' lists of neighbours.
     short: ShortId,
     members: BTreeMap<PeerId, Member>,
-    graves: BTreeMap<PeerId, Grave>,
+    graves: Graves,
+    /// Who gave way to a linked member, until the next [`Self::poll_gone`].
+    displaced: Vec<PeerId>,
     look: gone::Look,
 }
 
@@ -117,8 +115,8 @@ impl Roster {
     /// An empty table of this start of `me`.
     pub(super) fn new(me: PeerId, incarnation: Incarnation) -> Self {
         let short = ShortId::of(&me, incarnation);
-        let (members, graves, look) = Default::default();
-        Self { me, short, members, graves, look }
+        let (members, graves, displaced, look) = Default::default();
+        Self { me, short, members, graves, displaced, look }
     }
 
     pub(super) fn get(&self, peer: &PeerId) -> Option<&Member> {
@@ -139,7 +137,7 @@ impl Roster {
 
     /// The goodbyes that could be needed against entries played back.
     pub(super) fn goodbyes(&self) -> impl Iterator<Item = &Signed> {
-        self.graves.values().filter_map(|grave| grave.goodbye.as_ref())
+        self.graves.goodbyes()
     }
 
     /// What neighbours said of members who are still here, for newcomers.
@@ -165,6 +163,7 @@ impl Roster {
         peer: PeerId,
         entry: RosterEntry,
         (grant, signed): (Grant, Signed),
+        brought: Brought<'_>,
         now: Now,
     ) -> Taken {
         let Some(holds) = holds(entry.wall, now.wall) else { return Taken::Stale };
@@ -182,14 +181,19 @@ impl Roster {
             }
         }
         let taken = match self.members.get(&peer) {
-            None if self.members.len() >= MEMBERS_MAX => return Taken::Full,
             None => Taken::Joined,
             Some(old) if entry.incarnation < old.incarnation => return Taken::Stale,
             Some(old) if entry.incarnation > old.incarnation => Taken::Restarted,
             Some(old) if entry.version <= old.version => return Taken::Known,
             Some(_) => Taken::Renewed,
         };
-        let (since, claims) = match self.members.remove(&peer) {
+        if taken == Taken::Joined && !self.make_place(&peer, brought) {
+            return Taken::Full;
+        }
+        let old = self.members.remove(&peer);
+        let via =
+            if brought.is_linked(&peer) { Some(peer) } else { old.as_ref().map(|old| old.via) };
+        let (since, claims) = match old {
             Some(old) if taken == Taken::Renewed => (old.since, old.claims),
             _ => (now.mono, BTreeMap::new()),
         };
@@ -202,6 +206,7 @@ impl Roster {
             name: entry.name,
             short: ShortId::of(&peer, entry.incarnation),
             neighbours: entry.neighbours.into_iter().collect(),
+            via: via.unwrap_or(brought.from),
             since,
             until: now.mono + holds,
             alone: None,
@@ -257,29 +262,40 @@ impl Roster {
         member.neighbours.contains(&short)
     }
 
-    /// A member says goodbye. Whether it was a member; `news` whether to pass it on.
+    /// A member says goodbye. Whether it was one, which is to be passed on.
     pub(super) fn handle_goodbye(
         &mut self,
         peer: PeerId,
         incarnation: Incarnation,
         signed: Signed,
+        brought: Brought<'_>,
         now: Mono,
     ) -> bool {
-        let (was, version) = match self.members.get(&peer) {
-            Some(member) if member.incarnation > incarnation => return false,
-            Some(member) => (true, member.version),
-            None => (false, 0),
-        };
-        if let Some(grave) = self.graves.get(&peer)
-            && (grave.incarnation > incarnation
-                || (grave.incarnation == incarnation && grave.goodbye.is_some()))
-        {
+        let member = self.members.get(&peer);
+        if member.is_some_and(|member| member.incarnation > incarnation) {
             return false;
         }
-        self.members.remove(&peer);
+        let grave = self.graves.get(&peer);
+        let old = |grave: &Grave| {
+            grave.incarnation > incarnation
+                || (grave.incarnation == incarnation && grave.goodbye.is_some())
+        };
+        if grave.is_some_and(old) {
+            return false;
+        }
+        let grave = Grave {
+            incarnation,
+            version: member.map_or(0, |member| member.version),
+            goodbye: Some(signed),
+            proven: member.is_some()
+                || brought.is_linked(&peer)
+                || grave.is_some_and(|grave| grave.proven),
+            via: member.map_or(brought.via(peer), |member| member.via),
+            until: now + FORGET,
+        };
+        self.graves.bury(peer, grave);
         self.look.changed = true;
-        self.bury(peer, Grave { incarnation, version, goodbye: Some(signed), until: now + FORGET });
-        was
+        self.members.remove(&peer).is_some()
     }
 
     /// The machine slept: that nobody vouched meanwhile means nothing.
@@ -290,9 +306,10 @@ impl Roster {
 
     /// Takes out whoever is gone.
     pub(super) fn poll_gone(&mut self, streams: &Streams, now: Now) -> Vec<(PeerId, LeftWhy)> {
-        self.graves.retain(|_, grave| now.mono < grave.until);
+        self.graves.pass(now.mono);
         let lost = self.lost(streams, now.mono);
-        let mut gone = Vec::new();
+        let displaced = std::mem::take(&mut self.displaced).into_iter();
+        let mut gone: Vec<_> = displaced.map(|peer| (peer, LeftWhy::Displaced)).collect();
         for (peer, member) in &self.members {
             let why = if member.grant.is_over(now.wall) {
                 LeftWhy::Expired
@@ -310,9 +327,11 @@ impl Roster {
         for (peer, _) in &gone {
             if let Some(member) = self.members.remove(peer) {
                 self.look.changed = true;
-                let (incarnation, version) = (member.incarnation, member.version);
+                let Member { incarnation, version, via, .. } = member;
                 let until = now.mono + FORGET;
-                self.bury(*peer, Grave { incarnation, version, goodbye: None, until });
+                let (goodbye, proven) = (None, true);
+                let grave = Grave { incarnation, version, goodbye, proven, via, until };
+                self.graves.bury(*peer, grave);
             }
         }
         gone
@@ -331,20 +350,7 @@ impl Roster {
         });
         earliest(times)
     }
-
-    fn bury(&mut self, peer: PeerId, grave: Grave) {
-        if self.graves.len() >= GRAVES_MAX && !self.graves.contains_key(&peer) {
-            let oldest = self.graves.iter().min_by_key(|(_, grave)| grave.until);
-            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
-                self.graves.remove(&oldest);
-            }
-        }
-        self.graves.insert(peer, grave);
-    }
 }
-
-/// How long whoever left is remembered: until no clock forgives its last entry any more.
-const FORGET: Duration = Duration::from_secs(HOLD.as_secs() + 2 * CLOCK_SKEW_MAX.as_secs());
 
 /// How long an entry signed at `signed` still holds; `None`: no longer, or not yet.
 fn holds(signed: Wall, now: Wall) -> Option<Duration> {

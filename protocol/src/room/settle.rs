@@ -159,17 +159,18 @@ impl Room {
             .filter(|conn| conn.is_connecting(self.settled))
             .map(|conn| conn.peer)
             .collect();
-        let known = self.dialler.known();
         let linked = |peer: &PeerId| self.pairs.get(peer).is_some_and(|pair| !pair.silent);
         let chosen = match self.shape {
-            Shape::Mesh => known.into_keys().collect(),
+            Shape::Mesh => self.dialler.known(),
             Shape::Chosen => {
                 let had = |(peer, pair): (&PeerId, &super::Pair)| {
                     let conn = self.conns.get(&pair.current)?;
                     conn.dialled.then_some(*peer)
                 };
                 let had: BTreeSet<PeerId> = self.pairs.iter().filter_map(had).collect();
-                topology::choose(&self.needed(), &had, &known)
+                let mut chosen = topology::choose(&self.needed(), &had, &self.dialler.hopeful());
+                chosen.extend(self.dialler.unlucky());
+                chosen
             }
         };
         chosen.into_iter().filter(|peer| !linked(peer) && !connecting.contains(peer)).collect()

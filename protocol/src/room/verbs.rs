@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::Room;
 use super::input::Source;
 use super::output::{EndReason, Refusal};
+use super::policy::DialPolicy;
 use crate::address::Address;
 use crate::time::Now;
 use crate::trust::id::{PeerId, TrackKey};
 use crate::trust::ticket::Roles;
-use crate::wire::message::{KeyframeWanted, ReceiverReport};
+use crate::wire::message::KeyframeWanted;
 
 impl Room {
     /// Watches a track, whenever and as soon as its publisher can be reached, until
@@ -57,14 +58,6 @@ impl Room {
         }
     }
 
-    /// Tells the parent of `track` what was received; `report.sub` is filled in here.
-    pub fn report(&mut self, track: TrackKey, report: ReceiverReport, now: Now) {
-        self.notice(now);
-        if let Some((conn, sub, Some(_))) = self.parents.open(&track) {
-            self.send(conn, &ReceiverReport { sub, ..report });
-        }
-    }
-
     /// Where we may be reached: told to members in our roster entry.
     pub fn set_addresses(&mut self, addresses: Vec<Address>, now: Now) {
         self.notice(now);
@@ -76,6 +69,24 @@ impl Room {
     pub fn handle_found(&mut self, peer: PeerId, addresses: &[Address], source: Source, now: Now) {
         self.notice(now);
         self.dialler.handle_found(peer, addresses, source, now.mono);
+        self.settle(now);
+    }
+
+    /// No bootstrap holds a registration of `peer` any more (call it on
+    /// [`crate::rooms::watch::Output::Gone`], where no other watch of this room still has it). Only a
+    /// hint: a peer that is in the roster, or reached, or known from the LAN or the user stays; any
+    /// other is forgotten when a dial fails.
+    pub fn handle_unregistered(&mut self, peer: PeerId, now: Now) {
+        self.notice(now);
+        self.dialler.handle_unregistered(peer);
+        self.settle(now);
+    }
+
+    /// The network has changed, and with it what may be dialled. Addresses learnt before are judged
+    /// anew, also those that could not be dialled from where we were.
+    pub fn set_dialling(&mut self, dialling: DialPolicy, now: Now) {
+        self.notice(now);
+        self.dialler.set_policy(dialling, now.mono);
         self.settle(now);
     }
 

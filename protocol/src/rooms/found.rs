@@ -80,6 +80,10 @@ impl Found {
         gone
     }
 
+    pub(super) fn contains(&self, peer: &PeerId) -> bool {
+        self.0.contains_key(peer)
+    }
+
     /// Everybody.
     pub(super) fn peers(&self) -> Vec<PeerId> {
         self.0.keys().copied().collect()

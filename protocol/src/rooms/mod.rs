@@ -13,6 +13,7 @@ pub mod reach;
 pub mod record;
 pub mod registry;
 mod shelf;
+pub mod telling;
 pub mod watch;
 
 pub use quota::{

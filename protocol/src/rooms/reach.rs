@@ -1,5 +1,5 @@
-//! Decides when each bootstrap is dialled. Keeps no connection itself; holds at most
-//! [`BOOTSTRAPS_MAX`] bootstraps.
+//! Decides which bootstraps are kept, and when each is dialled. Keeps no connection itself; holds at
+//! most [`BOOTSTRAPS_MAX`] bootstraps.
 //!
 //! A bootstrap that is gone costs one dial every two seconds: it is back within the three that
 //! people are promised, and a dead one is no flood.
@@ -31,6 +31,17 @@ struct Entry {
     wait: Duration,
 }
 
+/// What a change of wishes came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Kept from now on, and dialled at once.
+    pub added: Vec<Address>,
+    /// Wanted no longer, and forgotten.
+    pub removed: Vec<Address>,
+    /// Wanted, and one too many: the user is to be told.
+    pub left_out: Vec<Address>,
+}
+
 /// When to dial each bootstrap.
 #[derive(Debug, Default)]
 pub struct Reach {
@@ -39,16 +50,28 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Adds a bootstrap, which is dialled at once. Returns false, and does nothing, if it is there
-    /// already or [`BOOTSTRAPS_MAX`] are.
-    pub fn add(&mut self, address: Address, now: Now) -> bool {
-        if self.entries.len() >= BOOTSTRAPS_MAX || self.position(&address).is_some() {
-            return false;
+    /// Keeps these bootstraps and no others: those that are kept already stay, then come the first of
+    /// `wishes` for which there is a place.
+    pub fn want(&mut self, wishes: &[Address], now: Now) -> Kept {
+        let mut kept = Kept::default();
+        for entry in self.entries.extract_if(.., |entry| !wishes.contains(&entry.address)) {
+            kept.removed.push(entry.address);
         }
-        let state = State::Waiting { until: now.mono };
-        self.entries.push(Entry { address, state, answered: false, wait: WAIT_MIN });
+        self.dials.retain(|address| wishes.contains(address));
+        for address in wishes {
+            if self.position(address).is_some() || kept.left_out.contains(address) {
+                continue;
+            }
+            if self.entries.len() >= BOOTSTRAPS_MAX {
+                kept.left_out.push(address.clone());
+                continue;
+            }
+            let (address, state) = (address.clone(), State::Waiting { until: now.mono });
+            kept.added.push(address.clone());
+            self.entries.push(Entry { address, state, answered: false, wait: WAIT_MIN });
+        }
         self.handle_timeout(now);
-        true
+        kept
     }
 
     /// The dial of `address` ended in a connection.
@@ -128,8 +151,9 @@ mod tests {
     #[test]
     fn a_bootstrap_is_dialled_at_once_and_once() {
         let mut reach = Reach::default();
-        assert!(reach.add(address(1), at(0)));
-        assert!(!reach.add(address(1), at(0)));
+        let once = [address(1), address(1)];
+        assert_eq!(reach.want(&once, at(0)).added, [address(1)]);
+        assert_eq!(reach.want(&once, at(0)), Kept::default());
         assert_eq!(reach.poll_output(), Some(address(1)));
         reach.handle_timeout(at(10_000));
         assert_eq!(reach.poll_output(), None, "it is being dialled");
@@ -138,7 +162,7 @@ mod tests {
     #[test]
     fn a_dead_one_is_tried_every_two_seconds_and_a_live_one_begins_anew() {
         let mut reach = Reach::default();
-        reach.add(address(1), at(0));
+        reach.want(&[address(1)], at(0));
         let mut now = 0;
         let mut waits = Vec::new();
         for _ in 0..6 {
@@ -164,9 +188,22 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_bootstraps_is_bounded() {
+    fn one_too_many_is_left_out_until_there_is_a_place() {
         let mut reach = Reach::default();
-        let added = (1..100).filter(|port| reach.add(address(*port), at(0))).count();
-        assert_eq!(added, BOOTSTRAPS_MAX);
+        let first: Vec<_> = (1..=10).map(address).collect();
+        let kept = reach.want(&first, at(0));
+        assert_eq!((kept.added.len(), kept.left_out), (BOOTSTRAPS_MAX, first[8..].to_vec()));
+        // Those that are kept stay, whatever comes first in the wishes.
+        let turned: Vec<_> = (1..=10).rev().map(address).collect();
+        let kept = reach.want(&turned, at(1));
+        assert_eq!((kept.added, kept.removed), (vec![], vec![]));
+        let kept = reach.want(&first[1..], at(2));
+        assert_eq!((kept.removed, kept.added), (vec![address(1)], vec![address(9)]));
+        assert_eq!(kept.left_out, [address(10)]);
+        assert_eq!(reach.bootstraps().count(), BOOTSTRAPS_MAX);
+        let dials: Vec<_> = std::iter::from_fn(|| reach.poll_output()).collect();
+        assert_eq!(dials, first[1..9], "whoever is not wanted is not dialled any more");
+        assert_eq!(reach.want(&[], at(3)).removed.len(), BOOTSTRAPS_MAX);
+        assert_eq!((reach.poll_output(), reach.poll_timeout()), (None, None));
     }
 }

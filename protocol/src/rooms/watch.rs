@@ -61,7 +61,8 @@ pub enum Output {
         addresses: Vec<Address>,
     },
     /// The bootstrap no longer holds this member's record. Only a hint: an open connection to it
-    /// knows better.
+    /// knows better. Where no other [`Watch`] of the room [knows](Watch::knows) the member, the room
+    /// is told ([`crate::room::Room::handle_unregistered`]).
     Gone {
         /// Who.
         peer: PeerId,
@@ -238,6 +239,12 @@ impl Watch {
     /// How long the bootstrap took to answer the last ping.
     pub fn rtt(&self) -> Option<Duration> {
         self.pings.rtt()
+    }
+
+    /// Whether this bootstrap has told of `peer`, and not of its end. It goes on knowing while it is not
+    /// connected.
+    pub fn knows(&self, peer: &PeerId) -> bool {
+        self.found.contains(peer)
     }
 
     /// How many members this bootstrap has told of.

@@ -74,6 +74,25 @@ fn what_was_heard_on_the_link_may_be_local_to_it() {
 }
 
 #[test]
+fn pictures_need_streams_and_the_lan_is_where_our_subnets_are() {
+    let ip = |ip: &str| ip.parse().ok();
+    for (host, streams, route) in [
+        (ip("192.168.7.99"), true, Route::Lan),
+        (ip("192.168.8.99"), true, Route::Direct),
+        (None, true, Route::Direct),
+        (ip("192.168.7.99"), false, Route::Relayed),
+    ] {
+        assert_eq!(home().route(host, streams), route, "{host:?}");
+    }
+}
+
+#[test]
+fn loopback_is_ours_where_we_listen_on_it() {
+    assert!(DialPolicy::new(&[at("10.0.0.1", 5000), at("::1", 5000)], vec![]).loopback);
+    assert!(!DialPolicy::new(&[at("10.0.0.1", 5000)], vec![]).loopback);
+}
+
+#[test]
 fn loopback_is_allowed_where_we_are_on_it() {
     let policy = DialPolicy { loopback: true, ..home() };
     assert_eq!(policy.check(&at("127.0.0.1", 5000), Source::Roster), Ok(()));

@@ -2,6 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 
+use super::places::HEARSAY_MAX;
 use super::*;
 use crate::trust::id::RoomPk;
 use crate::trust::ticket::TicketChain;
@@ -39,7 +40,17 @@ fn entry(version: u32, now: Now, neighbours: &[PeerId]) -> RosterEntry {
 fn put(roster: &mut Roster, who: PeerId, version: u32, now: Now, neighbours: &[PeerId]) -> Taken {
     let entry = entry(version, now, neighbours);
     let signed = Signed(vec![who.0[0], version as u8]);
-    roster.handle_entry(who, entry, (grant(), signed), now)
+    roster.handle_entry(who, entry, (grant(), signed), by(who), now)
+}
+
+/// Told by itself.
+fn by(from: PeerId) -> Brought<'static> {
+    Brought { from, linked: &|_| false }
+}
+
+fn bye(roster: &mut Roster, who: PeerId, from: PeerId, secs: u64) -> bool {
+    let signed = Signed(vec![who.0[0]]);
+    roster.handle_goodbye(who, FIRST, signed, by(from), at(secs).mono)
 }
 
 fn lose(roster: &mut Roster, reporter: PeerId, subject: PeerId, version: u32) -> bool {
@@ -80,7 +91,7 @@ fn a_neighbour_who_has_left_need_not_say_it() {
     let mut roster = mesh();
     lose(&mut roster, ME, peer(3), 1);
     lose(&mut roster, peer(1), peer(3), 1);
-    assert!(roster.handle_goodbye(peer(2), FIRST, Signed(vec![]), at(1).mono));
+    assert!(bye(&mut roster, peer(2), peer(1), 1));
     assert_eq!(gone(&mut roster, &[peer(1)], at(1)), [(peer(3), LeftWhy::Lost)]);
 }
 
@@ -152,7 +163,8 @@ fn an_entry_fades_after_five_minutes_and_its_wall_time_may_be_two_off() {
     for (signed, taken) in [(479, true), (581, true), (621, true), (622, false)] {
         let mut fresh = Roster::new(ME, FIRST);
         let entry = entry(1, at(signed), &[]);
-        let what = fresh.handle_entry(peer(2), entry, (grant(), Signed(vec![])), at(501));
+        let what =
+            fresh.handle_entry(peer(2), entry, (grant(), Signed(vec![])), by(peer(2)), at(501));
         assert_eq!(what == Taken::Joined, taken, "{signed}");
     }
     put(&mut roster, peer(3), 1, at(0), &[peer(1)]);
@@ -165,17 +177,17 @@ fn an_entry_fades_after_five_minutes_and_its_wall_time_may_be_two_off() {
 #[test]
 fn after_a_goodbye_only_a_new_start_counts() {
     let mut roster = mesh();
-    assert!(roster.handle_goodbye(peer(3), FIRST, Signed(vec![3]), at(5).mono));
-    assert!(!roster.handle_goodbye(peer(3), FIRST, Signed(vec![3]), at(5).mono));
+    assert!(bye(&mut roster, peer(3), peer(1), 5));
+    assert!(!bye(&mut roster, peer(3), peer(1), 5));
     assert_eq!(put(&mut roster, peer(3), 99, at(6), &[]), Taken::Stale);
     assert_eq!(roster.goodbyes().count(), 1);
     let newer =
         RosterEntry { incarnation: Incarnation { counter: 2, nonce: 0 }, ..entry(1, at(6), &[]) };
     assert_eq!(
-        roster.handle_entry(peer(3), newer, (grant(), Signed(vec![])), at(6)),
+        roster.handle_entry(peer(3), newer, (grant(), Signed(vec![])), by(peer(3)), at(6)),
         Taken::Joined
     );
-    assert!(!roster.handle_goodbye(peer(3), FIRST, Signed(vec![3]), at(7).mono), "an old goodbye");
+    assert!(!bye(&mut roster, peer(3), peer(1), 7), "an old goodbye");
 }
 
 #[test]
@@ -204,21 +216,75 @@ fn strangers_claims_do_not_count_and_do_not_fill_the_table() {
     assert_eq!(roster.members[&peer(3)].claims.len(), CLAIMS_MAX);
 }
 
+fn numbered(n: u16) -> PeerId {
+    let mut peer = peer(0xAB);
+    peer.0[..2].copy_from_slice(&n.to_be_bytes());
+    peer
+}
+
+/// `from` tells of somebody; `linked` are those to whom we hold a stream, besides.
+fn tell(roster: &mut Roster, who: PeerId, from: PeerId, linked: &[PeerId], secs: u64) -> Taken {
+    let linked = |peer: &PeerId| *peer == from || linked.contains(peer);
+    let signed = Signed(vec![who.0[0]]);
+    let brought = Brought { from, linked: &linked };
+    roster.handle_entry(who, entry(1, at(secs), &[]), (grant(), signed), brought, at(secs))
+}
+
 #[test]
-fn the_tables_hold_no_more_than_their_bounds() {
-    let mut roster = Roster::new(ME, FIRST);
-    let who = |n: u16| {
-        let mut peer = peer(0xAB);
-        peer.0[..2].copy_from_slice(&n.to_be_bytes());
-        peer
-    };
-    for n in 0..300 {
-        put(&mut roster, who(n), 1, at(0), &[]);
+fn one_neighbour_fills_only_its_share_and_others_still_find_a_place() {
+    let mut roster = mesh();
+    for n in 0..1_000 {
+        let taken = tell(&mut roster, numbered(n), peer(1), &[peer(2)], 1);
+        let expected = if usize::from(n) < HEARSAY_MAX { Taken::Joined } else { Taken::Full };
+        assert_eq!(taken, expected, "{n}");
+    }
+    assert_eq!(tell(&mut roster, numbered(2_000), peer(2), &[peer(1)], 2), Taken::Joined);
+    // Whoever of them comes to us itself counts for itself.
+    assert_eq!(put(&mut roster, numbered(0), 2, at(3), &[]), Taken::Renewed);
+    assert_eq!(tell(&mut roster, numbered(2_001), peer(1), &[], 3), Taken::Joined);
+    assert_eq!(tell(&mut roster, numbered(2_002), peer(1), &[], 3), Taken::Full);
+}
+
+#[test]
+fn whoever_is_linked_takes_the_place_of_the_newest_who_is_not() {
+    let mut roster = mesh();
+    let linked = [peer(1), peer(2), peer(3)];
+    for n in 0..MEMBERS_MAX as u16 - 3 {
+        // Several neighbours fill the table together.
+        let from = linked[usize::from(n) % 3];
+        let via = numbered(10_000 + n / HEARSAY_MAX as u16);
+        assert_eq!(tell(&mut roster, numbered(n), via, &[from], 1 + u64::from(n)), Taken::Joined);
     }
     assert_eq!(roster.len(), MEMBERS_MAX);
-    assert_eq!(put(&mut roster, who(299), 1, at(0), &[]), Taken::Full);
+    assert_eq!(tell(&mut roster, peer(9), peer(1), &linked, 300), Taken::Full);
+    assert_eq!(tell(&mut roster, peer(9), peer(9), &linked, 300), Taken::Joined);
+    let newest = numbered(MEMBERS_MAX as u16 - 4);
+    let left = roster.poll_gone(&Streams::default(), at(0));
+    assert_eq!(left, [(newest, LeftWhy::Displaced)]);
+    assert!(linked.iter().chain([&peer(9)]).all(|peer| roster.contains(peer)));
+    // And where all are linked, there is no place.
+    let all = |_: &PeerId| true;
+    let brought = Brought { from: peer(10), linked: &all };
+    let new = (grant(), Signed(vec![]));
+    let taken = roster.handle_entry(peer(10), entry(1, at(301), &[]), new, brought, at(301));
+    assert_eq!(taken, Taken::Full);
+}
+
+#[test]
+fn a_flood_of_goodbyes_makes_nobody_elses_forgotten_and_is_not_passed_on() {
+    let mut roster = mesh();
+    assert!(bye(&mut roster, peer(3), peer(2), 1));
     for n in 0..2_000 {
-        roster.handle_goodbye(who(n), FIRST, Signed(vec![]), at(1).mono);
+        assert!(!bye(&mut roster, numbered(n), peer(1), 2), "of no member");
     }
-    assert_eq!((roster.len(), roster.graves.len()), (0, GRAVES_MAX));
+    assert_eq!(roster.graves.len(), graves::GRAVES_MAX);
+    assert_eq!(roster.goodbyes().collect::<Vec<_>>(), [&Signed(vec![3])]);
+    assert_eq!(put(&mut roster, peer(3), 9, at(3), &[]), Taken::Stale, "it is remembered");
+    // The same with members that are invented for it.
+    for n in 2_000..4_000 {
+        assert_eq!(tell(&mut roster, numbered(n), peer(1), &[], 3), Taken::Joined);
+        assert!(bye(&mut roster, numbered(n), peer(1), 3));
+    }
+    assert_eq!(roster.graves.len(), graves::GRAVES_MAX);
+    assert_eq!(put(&mut roster, peer(3), 9, at(4), &[]), Taken::Stale, "it is remembered");
 }

@@ -142,9 +142,14 @@ fn two_members_find_each_other_and_a_leave_is_told() {
     world.pass(900);
     assert_eq!(world.take(), []);
     assert_eq!(world.registry.counts().registrations, 2);
+    world.cut(0);
+    assert!(world.nodes[0].knows(&peer(2)), "a lost bootstrap takes nothing back");
+    world.connect(0);
+    assert_eq!(world.take(), [(0, Output::Registered)]);
     world.nodes[1].leave();
     world.settle();
     assert_eq!(world.take(), [gone(0, 2)]);
+    assert!(!world.nodes[0].knows(&peer(2)));
     assert_eq!(world.nodes[1].poll_timeout(), None);
 }
 
