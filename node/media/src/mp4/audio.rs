@@ -5,7 +5,7 @@
 //! [`DESCRIPTION_BYTES_MAX`] bytes.
 
 use bytes::Bytes;
-use mp4_atom::{Dops, Esds};
+use mp4_atom::{Dops, Esds, OpusChannelMapping};
 use roommate_protocol::wire::catalog::DESCRIPTION_BYTES_MAX;
 
 use super::boxes::{Kind, child, leaf};
@@ -102,10 +102,11 @@ fn opus(entry: &[u8]) -> Result<AudioFormat, SoundError> {
     })
 }
 
-/// An `OpusHead` (RFC 7845, 5.1), which only more than two channels need. Its pre-skip is 0: the
+/// An `OpusHead` (RFC 7845, 5.1), which only more than one stream needs. Its pre-skip is 0: the
 /// packets' times already say when their sound is heard, and a decoder must not cut it again.
 fn opus_head(dops: &Dops) -> Bytes {
-    let Some(map) = &dops.channel_mapping else { return Bytes::new() };
+    let needed = |map: &&OpusChannelMapping| dops.output_channel_count > 2 || map.stream_count > 1;
+    let Some(map) = dops.channel_mapping.as_ref().filter(needed) else { return Bytes::new() };
     let mut head = b"OpusHead\x01".to_vec();
     head.push(dops.output_channel_count);
     head.extend(0u16.to_le_bytes());
@@ -249,24 +250,21 @@ mod tests {
 
     #[test]
     fn configurations_as_encoders_write_them() {
-        let cases: [(&[u8], Option<(u8, u32, u8, u32)>); 9] = [
-            (&[0x12, 0x10], Some((2, 44_100, 2, 1024))),
-            (&[0x11, 0x88], Some((2, 48_000, 1, 1024))),
-            // Says that there is no replication.
-            (&[0x12, 0x10, 0x56, 0xe5, 0x00], Some((2, 44_100, 2, 1024))),
-            // Replication named in front, and behind.
-            (&[0x2b, 0x92, 0x08, 0x00], Some((5, 44_100, 2, 2048))),
-            (&[0x13, 0x90, 0x56, 0xe5, 0xa0], Some((2 + 3, 44_100, 2, 2048))),
-            // Parametric stereo over one channel.
-            (&[0xeb, 0x8a, 0x08, 0x00], Some((29, 44_100, 2, 2048))),
-            (&[0x12], None),
-            (&[], None),
-            (&[0xff, 0xff, 0xff], None),
-        ];
-        for (bytes, expected) in cases {
-            let read = AacConfig::parse(bytes);
-            let read = read.map(|it| (it.object, it.sample_rate, it.channels, it.frame));
-            assert_eq!(read, expected, "{bytes:02x?}");
+        let reads = |bytes: &[u8], object, sample_rate, channels, frame| {
+            let config = AacConfig { object, sample_rate, channels, frame };
+            assert_eq!(AacConfig::parse(bytes), Some(config), "{bytes:02x?}");
+        };
+        reads(&[0x12, 0x10], 2, 44_100, 2, 1024);
+        reads(&[0x11, 0x88], 2, 48_000, 1, 1024);
+        // Says that there is no replication.
+        reads(&[0x12, 0x10, 0x56, 0xe5, 0x00], 2, 44_100, 2, 1024);
+        // Replication named in front, and behind.
+        reads(&[0x2b, 0x92, 0x08, 0x00], 5, 44_100, 2, 2048);
+        reads(&[0x13, 0x90, 0x56, 0xe5, 0xa0], 5, 44_100, 2, 2048);
+        // Parametric stereo over one channel.
+        reads(&[0xeb, 0x8a, 0x08, 0x00], 29, 44_100, 2, 2048);
+        for bytes in [&[0x12][..], &[], &[0xff, 0xff, 0xff]] {
+            assert_eq!(AacConfig::parse(bytes), None, "{bytes:02x?}");
         }
     }
 

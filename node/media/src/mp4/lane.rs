@@ -10,6 +10,9 @@ use super::write::{Entry, Run};
 use crate::ViewUnit;
 use crate::source::TrackFormat;
 
+/// What a unit costs beside its own bytes, here and in the file, about.
+const ENTRY_BYTES: usize = 64;
+
 /// A unit that waits until the next says how long it lasts.
 #[derive(Debug)]
 struct Held {
@@ -37,6 +40,8 @@ pub(super) struct Lane {
     /// Decoding time at which what was collected begins, and that of its end.
     pub(super) begin: i64,
     pub(super) end: i64,
+    /// When the last of all units has been shown: with B-frames it need not be the last one.
+    pub(super) shown: i64,
 }
 
 impl Lane {
@@ -51,6 +56,7 @@ impl Lane {
             data: Vec::new(),
             begin: 0,
             end: 0,
+            shown: 0,
         }
     }
 
@@ -74,8 +80,9 @@ impl Lane {
         if self.entries.is_empty() { 0 } else { self.end.saturating_sub(self.begin) }
     }
 
+    /// What the units that are collected cost.
     pub(super) fn bytes(&self) -> usize {
-        self.data.len()
+        self.data.len() + self.entries.len() * ENTRY_BYTES
     }
 
     /// Takes a unit that is decoded at `dts` of the file, later than the last one, which is
@@ -88,6 +95,7 @@ impl Lane {
         let whole = self.collect(|held| dts.saturating_sub(held.dts));
         let lasting = lasting(&self.format, &unit.data);
         self.last = Some(dts);
+        self.shown = self.shown.max(dts.saturating_add(offset.into()).saturating_add(lasting));
         self.held = Some(Held { dts, offset, keyframe: unit.keyframe, sample, lasting });
         !whole
     }

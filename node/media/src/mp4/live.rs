@@ -58,7 +58,8 @@ pub struct Fragment {
 /// One muxer of all tracks and `Start::Keyframe` for each player: `init` when the first fragment
 /// comes, and then all fragments, as one body without an end.
 ///
-/// A broadcast that follows another needs a muxer of its own.
+/// Fragments may be sent one by one or joined end to end, of one track or of several: what a reader
+/// gets is the same. A broadcast that follows another needs a muxer of its own.
 #[derive(Debug)]
 pub struct Fmp4 {
     formats: Vec<TrackFormat>,

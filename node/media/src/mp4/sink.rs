@@ -249,10 +249,11 @@ impl Mp4Sink {
     /// when what is written of every track is over.
     fn join(&mut self, unit: &ViewUnit, first_offset: i64) {
         let scale = self.lanes[self.lead].scale();
-        let ahead = first_offset.saturating_sub(unit.decode_offset.into());
         let over = |lane: &Lane| rescaled_up(lane.free(), lane.scale(), scale);
-        let others = self.lanes.iter().map(over).max().unwrap_or(0);
-        let at = self.lanes[self.lead].free().max(others.saturating_add(ahead));
+        let others = self.lanes.iter().map(over).max().unwrap_or(0).saturating_add(first_offset);
+        let lead = &self.lanes[self.lead];
+        let shown = lead.shown.max(others).saturating_sub(unit.decode_offset.into());
+        let at = lead.free().max(shown);
         let base = decoded(unit).saturating_sub(at);
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             if number == self.lead {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use roommate_clock::Clock;
 
+use super::audio::SoundError;
 use super::boxes::{FileBox, INDEX_BYTES_MAX, box_at, read_body};
 use super::error::Mp4Error;
 use super::index::{Budget, Sample};
@@ -21,6 +22,9 @@ use super::pictures::Pictures;
 use super::ticks::Ticks;
 use super::track;
 use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
+
+/// Stands behind why a file's sound is left out.
+const MENDS_SOUND: &str = "; convert it with 'ffmpeg -i FILE -c:v copy -c:a aac OUT.mp4'";
 
 /// An MP4 file as a source: its pictures are track 0, its sound the one behind.
 #[derive(Debug)]
@@ -74,7 +78,8 @@ impl Mp4Source {
         let budget = Budget::of(length);
         let mut opening = Opening { file: &mut file, moofs: &moofs, budget, cut_short: false };
         let shown = found.video.map(|video| opening.pictures(video)).transpose()?;
-        let mut why = found.no_sound.map(|why| why.to_string());
+        let mut why = found.no_sound.as_ref().map(ToString::to_string);
+        let mends = found.no_sound != Some(SoundError::Encrypted);
         let heard = match found.sound.map(|sound| opening.sound(sound, shown.as_ref())) {
             None => None,
             Some(Ok(heard)) => Some(heard),
@@ -90,11 +95,8 @@ impl Mp4Source {
             tracing::warn!("{} ends in the middle of a fragment", path.display());
         }
         let note = |why: String| {
-            format!(
-                "{}: only its pictures are sent: {why}; convert it with \
-                 'ffmpeg -i FILE -c:v copy -c:a aac OUT.mp4'",
-                path.display()
-            )
+            let note = format!("{}: only its pictures are sent: {why}", path.display());
+            note + if mends { MENDS_SOUND } else { "" }
         };
         let notes = why.map(note).into_iter().collect();
         let span = Span::of(shown.as_ref(), heard.as_ref());
