@@ -5,7 +5,11 @@
 //!
 //! Where packets were lost, the picture that was begun is dropped and so is all up to the next
 //! keyframe: the counter of packets does not tell whether a whole reference picture is missing, and
-//! a stream that decodes to smears is worse than one that stands still. Bound: one access unit, a
+//! a stream that decodes to smears is worse than one that stands still.
+//!
+//! Live, a picture is given out when its PES packet seems complete and nothing follows for a
+//! moment, not when the next one begins. Should it go on after all, it was cut; that happens once
+//! at most, and the rest up to the next keyframe is dropped. Bound: one access unit, a
 //! chunk of input, and [`MARKS_MAX`] time stamps.
 
 use std::collections::VecDeque;
