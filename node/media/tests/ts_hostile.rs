@@ -165,30 +165,68 @@ fn a_thousand_mutants_and_floods() {
     floods(&path, &small(&path, kinds[0]));
 }
 
-/// A good begin, and then 40 MiB of one packet that never lets anything end.
+/// A packet of the pictures, filled up with `fill`.
+fn with(head: &[u8], fill: u8) -> Vec<u8> {
+    let mut packet = vec![fill; 188];
+    packet[..head.len()].copy_from_slice(head);
+    packet
+}
+
+/// A good begin, then a PES packet that begins, and then 40 MiB of one packet that never lets
+/// anything end.
 fn floods(path: &Path, good: &[u8]) {
-    let with = |head: &[u8], fill: u8| {
-        let mut packet = vec![fill; 188];
-        packet[..head.len()].copy_from_slice(head);
-        packet
-    };
-    let stamped = [0x47, 0x41, 0, 0x10, 0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
+    let begin =
+        |pid, id| [0x47, 0x41, pid, 0x10, 0, 0, 1, id, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
+    let (video, sound) = (begin(0, 0xe0), begin(1, 0xc0));
     let floods = [
-        ("a picture without end", with(&[0x47, 1, 0, 0x10], 0xaa)),
-        ("a PES header without end", with(&stamped[..14], 0xff)),
-        ("pictures that begin", with(&stamped, 0xff)),
-        ("sound without end", with(&[0x47, 1, 1, 0x10], 0xff)),
-        ("a table without end", with(&[0x47, 0x40, 0, 0x10, 0, 0, 0xb3, 0xff], 1)),
-        ("slices", with(&[0x47, 1, 0, 0x10, 0, 0, 1, 0x41, 0xe0], 0)),
+        ("a picture without end", with(&video, 0xff), with(&[0x47, 1, 0, 0x10], 0xaa)),
+        ("a header without end", with(&video, 0xff), with(&video[..14], 0xff)),
+        ("pictures that begin", with(&video, 0xff), with(&video, 0xff)),
+        ("sound without end", with(&sound, 0xff), with(&[0x47, 1, 1, 0x10], 0xff)),
+        ("a table without end", with(&video, 0), with(&[0x47, 0x40, 0, 0x10, 0, 0, 0xb3, 0xff], 1)),
+        ("slices", with(&video, 0), with(&[0x47, 1, 0, 0x10, 0, 0, 1, 0x41, 0xe0], 0)),
     ];
-    for (name, packet) in floods {
-        let mut bytes = good.to_vec();
-        for n in 0..40 * 1024 * 1024 / 188 {
+    for (name, first, packet) in floods {
+        let mut bytes = [good, &first].concat();
+        for _ in 0..40 * 1024 * 1024 / 188 {
             bytes.extend_from_slice(&packet);
-            let at = bytes.len() - 188 + 3;
-            bytes[at] |= (n & 0x0f) as u8;
         }
+        number(&mut bytes[good.len()..]);
         let (_, most) = play(path, &bytes);
         assert!(most <= BOUND, "{name}: {most} bytes, not {BOUND}");
     }
+    let (_, most) = play(path, &[good, &all_sets(&video)].concat());
+    assert!(most <= BOUND, "keyframes that need all sets: {most} bytes, not {BOUND}");
+}
+
+/// Gives each packet the counter that follows, for each PID.
+fn number(bytes: &mut [u8]) {
+    let mut counters = [0u8; 2];
+    for packet in bytes.chunks_exact_mut(188) {
+        let counter = &mut counters[usize::from(packet[2] & 1)];
+        packet[3] = packet[3] & 0xf0 | *counter & 0x0f;
+        *counter = counter.wrapping_add(1);
+    }
+}
+
+/// 200 parameter sets of 3 KiB, and after them keyframes of two bytes.
+fn all_sets(begin: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for id in 0..200u32 {
+        // ue(id), then ue(0) for the sequence, then what nobody reads.
+        let (code, length) = (id + 1, 32 - (id + 1).leading_zeros());
+        let bits = (u64::from(code) << 1 | 1) << (64 - 2 * length);
+        stream.extend([0, 0, 1, 0x68]);
+        stream.extend(&bits.to_be_bytes()[..3]);
+        stream.extend([0xaa; 3_000]);
+    }
+    stream.extend([0, 0, 1, 0x65, 0x88].repeat(100_000));
+    let mut bytes = with(begin, 0);
+    for part in stream.chunks(184) {
+        let mut packet = with(&[0x47, 1, 0, 0x10], 0);
+        packet[4..4 + part.len()].copy_from_slice(part);
+        bytes.extend(packet);
+    }
+    number(&mut bytes);
+    bytes
 }

@@ -83,7 +83,12 @@ impl Demux {
         each: &mut impl FnMut(Event<'_>) -> Result<(), TsError>,
     ) -> Result<(), TsError> {
         let tables = &mut self.tables;
-        self.packets.end(|packet| tables.take(&packet, each))?;
+        let torn = self.packets.end(|packet| tables.take(&packet, each))?;
+        // Its writer was killed, as a rule in the middle of a picture.
+        if torn && !tables.video.looks_ended() {
+            each(Event::Pes(Kind::Video, Pes::Lost))?;
+            tables.video = PesReader::default();
+        }
         tables.video.end(&mut |pes| each(Event::Pes(Kind::Video, pes)))?;
         tables.sound.end(&mut |pes| each(Event::Pes(Kind::Sound, pes)))
     }

@@ -27,6 +27,8 @@ pub(super) enum TsError {
         "its sound is Opus of {0} channels in several streams: give ffmpeg '-c:a libopus -ac 2'"
     )]
     OpusChannels(u8),
+    #[error("its keyframes need more parameter sets than any encoder writes: it is broken")]
+    Sets,
     #[error("its sound is AAC of unusual channels: give ffmpeg '-c:a aac -ac 2'")]
     AacChannels,
     #[error("it is encrypted: only streams without copy protection can be sent")]

@@ -126,11 +126,12 @@ impl Packets {
         Ok(())
     }
 
-    /// The end of the stream: what is held may be packets too few to be sure of a rhythm.
+    /// The end of the stream: what is held may be packets too few to be sure of a rhythm. True if
+    /// it ends in the middle of one.
     pub(super) fn end<E>(
         &mut self,
         mut each: impl FnMut(Packet<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let held = std::mem::take(&mut self.held);
         let (stride, begin) = self.stride.unwrap_or(STRIDES[0]);
         for whole in held.chunks(stride) {
@@ -140,7 +141,7 @@ impl Packets {
                 each(packet)?;
             }
         }
-        Ok(())
+        Ok(!held.len().is_multiple_of(stride))
     }
 
     fn skip(&mut self, bytes: usize) {

@@ -56,6 +56,11 @@ impl Queue {
         self.pictures.iter().map(|(_, picture)| picture)
     }
 
+    /// The newest packet of sound.
+    pub(super) fn last_packet(&self) -> Option<&Packet> {
+        self.packets.back().map(|(_, packet)| packet)
+    }
+
     pub(super) fn first_packet(&self) -> Option<&Packet> {
         self.packets.front().map(|(_, packet)| packet)
     }
@@ -83,7 +88,7 @@ impl Queue {
         let newest = self.packets.back().map(|(_, packet)| packet.time() - LEAD_MAX);
         let Some(from) = self.pictures.front().map(|(_, p)| p.pts).or(newest) else { return };
         while let Some((_, packet)) = self.packets.front()
-            && packet.time() < from - LEAD_MAX
+            && (packet.time() < from - LEAD_MAX || self.bytes > BYTES_MAX)
         {
             self.bytes -= packet.data.len();
             self.packets.pop_front();

@@ -11,11 +11,14 @@ use std::time::Duration;
 use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
+use super::KEYFRAME_WAIT_S;
 use super::deliver::{Delivery, Pace};
 use super::error::TsError;
 use super::format;
 use super::queue::{Item, Queue};
+use super::sound::Packet;
 use super::stream::{Found, Stream};
+use super::timeline::TICKS_PER_S;
 use crate::pipe::{PipeReader, Read1};
 use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
 
@@ -27,6 +30,9 @@ const PIPE_NAME: &str = "standard input";
 
 /// Bytes of a file that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes in which a picture must come, however little time they seem to take.
+const WAIT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Bytes in which the stream must say what it holds.
 const TABLES_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -134,6 +140,7 @@ impl TsSource {
     }
 
     fn read_ahead(&mut self) -> Result<(), TsError> {
+        let mut first_sound = None;
         loop {
             match self.fill()? {
                 Filled::Stopped => {
@@ -145,6 +152,7 @@ impl TsSource {
             let program = self.stream.program();
             if program.is_some_and(|program| program.video.is_some()) {
                 self.queue.trim();
+                self.check_wait(&mut first_sound)?;
             }
             if let Some(tracks) = format::tracks(&self.stream, &self.queue, self.ended) {
                 self.tracks = tracks;
@@ -167,6 +175,21 @@ impl TsSource {
                 });
             }
         }
+    }
+
+    /// Gives up pictures that do not come at all while there is sound, or much of anything. Those
+    /// that come without a keyframe are given up by the track itself.
+    fn check_wait(&self, first_sound: &mut Option<i64>) -> Result<(), TsError> {
+        let sound = self.queue.last_packet().map(Packet::time);
+        *first_sound = first_sound.or(sound);
+        let waited = sound
+            .zip(*first_sound)
+            .is_some_and(|(newest, first)| newest - first > KEYFRAME_WAIT_S * TICKS_PER_S);
+        let none = self.queue.pictures().next().is_none();
+        if none && (waited || self.read > WAIT_BYTES_MAX) {
+            return Err(TsError::NoKeyframe);
+        }
+        Ok(())
     }
 
     /// Reads one chunk, or waits for it, and takes it apart.

@@ -54,6 +54,7 @@ impl Stream {
         found: &mut Found,
     ) -> Result<(), TsError> {
         let tracks = &mut self.tracks;
+        tracks.video.begin_chunk();
         self.demux.push(bytes, &mut |event| tracks.take(event, captured, found))?;
         tracks.video.feed(&mut found.pictures)
     }

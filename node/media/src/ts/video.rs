@@ -5,7 +5,11 @@
 //!
 //! Where packets were lost, the picture that was begun is dropped and so is all up to the next
 //! keyframe: the counter of packets does not tell whether a whole reference picture is missing, and
-//! a stream that decodes to smears is worse than one that stands still. Bound: one access unit, a
+//! a stream that decodes to smears is worse than one that stands still.
+//!
+//! Live, a picture is given out when its PES packet seems complete and nothing follows for a
+//! moment, not when the next one begins. Should it go on after all, it was cut; that happens once
+//! at most, and the rest up to the next keyframe is dropped. Bound: one access unit, a
 //! chunk of input, and [`MARKS_MAX`] time stamps.
 
 use std::collections::VecDeque;
@@ -35,6 +39,10 @@ const REORDER_MAX: i64 = 2 * TICKS_PER_S;
 
 /// Bytes without a keyframe, where no time stamps tell how long that was.
 const KEYFRAME_WAIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What keyframes may grow by parameter sets, all of one chunk together: encoders write some dozens
+/// of bytes, and a chunk has room for tens of thousands of keyframes that hold nothing.
+const ADDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Streams that are no H.264 are given up after so many attempts to cut them.
 const FAILURES_MAX: u32 = 8;
@@ -87,6 +95,7 @@ pub(super) struct Video {
     last: Option<(i64, i64)>,
     /// What a picture lasts, as far as is known.
     step: i64,
+    added: usize,
     failures: u32,
     untimed: u32,
     dropped: u64,
@@ -110,6 +119,7 @@ impl Video {
             first: None,
             last: None,
             step: TICKS_PER_S / 25,
+            added: 0,
             failures: 0,
             untimed: 0,
             dropped: 0,
@@ -124,6 +134,11 @@ impl Video {
     /// Decoding time at which a next picture would follow, once there was one.
     pub(super) fn end(&self) -> Option<i64> {
         self.last.map(|(dts, _)| dts + self.step)
+    }
+
+    /// A chunk of input begins.
+    pub(super) fn begin_chunk(&mut self) {
+        self.added = 0;
     }
 
     /// A PES packet begins.
@@ -233,6 +248,10 @@ impl Video {
         let mark = self.mark(self.origin + unit.begin.saturating_sub(3));
         let units: Vec<&[u8]> = nals(&unit.data).collect();
         let data = self.sets.assemble(&units);
+        self.added += data.len().saturating_sub(unit.data.len());
+        if self.added > ADDED_BYTES_MAX {
+            return Err(TsError::Sets);
+        }
         for nal in units {
             // A set that we cannot read is passed on as it is.
             let changed = self.sets.learn_nal(nal).unwrap_or(false);

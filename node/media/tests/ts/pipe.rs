@@ -141,10 +141,19 @@ fn a_wait_for_a_silent_pipe_can_be_stopped() {
     to.send(std::fs::read(&path).unwrap()).unwrap();
     let mut source = TsSource::pipe(reader, Vec::new(), Clock::new()).unwrap().unpaced();
     let control = Arc::new(SourceControl::new());
+    let (tell, told) = channel();
     let player = {
         let control = Arc::clone(&control);
-        std::thread::spawn(move || while source.next(&control).unwrap().is_some() {})
+        std::thread::spawn(move || {
+            while let Some(unit) = source.next(&control).unwrap() {
+                tell.send(unit.track).unwrap();
+            }
+        })
     };
+    // The last picture comes when the pipe pauses; behind it nothing will come any more.
+    assert_eq!(told.iter().filter(|&track| track == 0).take(25).count(), 25);
+    // That it waits is what is tested.
+    std::thread::sleep(Duration::from_millis(100));
     control.stop();
     // The pipe stays open and silent: that the thread ends at all is the proof.
     player.join().unwrap();
