@@ -27,8 +27,10 @@ pub const GOP_MS: RangeInclusive<u32> = 500..=60_000;
 pub enum SourceSpec {
     /// `test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound]`: the moving test picture and its beep.
     Test(TestSpec),
-    /// `file:PATH`: a file passed through as it is.
+    /// `file:PATH`: a file; what is in it is told by its first bytes ([`super::sniff`]).
     File(PathBuf),
+    /// `-`: standard input; what comes is told by its first bytes ([`super::sniff::peek`]).
+    Pipe,
 }
 
 /// The test picture's size, rate and bitrate; always within the bounds of this module.
@@ -66,7 +68,7 @@ impl Default for SourceSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceSpecError {
     /// Promised, not built.
-    #[error("--source {0} comes with a later version; use test or file:PATH")]
+    #[error("--source {0} comes with a later version; use test, file:PATH or -")]
     NotYet(String),
     /// No such kind of source.
     #[error(
@@ -105,6 +107,7 @@ impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Pipe => f.write_str("-"),
             Self::Test(spec) => spec.fmt(f),
         }
     }
@@ -122,7 +125,10 @@ impl FromStr for SourceSpec {
     type Err = SourceSpecError;
 
     fn from_str(text: &str) -> Result<Self, SourceSpecError> {
-        if text == "-" || text == "camera" || text.starts_with("camera:") {
+        if text == "-" {
+            return Ok(Self::Pipe);
+        }
+        if text == "camera" || text.starts_with("camera:") {
             return Err(SourceSpecError::NotYet(text.to_owned()));
         }
         if let Some(path) = text.strip_prefix("file:") {
@@ -245,7 +251,7 @@ mod tests {
     fn test(text: &str) -> TestSpec {
         match text.parse().unwrap() {
             SourceSpec::Test(spec) => spec,
-            SourceSpec::File(path) => panic!("{text} became {}", path.display()),
+            other => panic!("{text} became {other}"),
         }
     }
 
@@ -343,7 +349,7 @@ mod tests {
             "file",
             "camera",
             "camera:0",
-            "-",
+            "--",
             "http://x/y",
             "TEST",
             "test:٣٢٠x180",
@@ -355,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_comes_later_is_named_as_such() {
-        for later in ["-", "camera", "camera:1"] {
+        for later in ["camera", "camera:1"] {
             assert_eq!(later.parse::<SourceSpec>(), Err(SourceSpecError::NotYet(later.to_owned())));
         }
     }

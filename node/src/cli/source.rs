@@ -50,6 +50,9 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
             let source = TestSource::open(spec, clock, start).map_err(Fail::new)?;
             Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: Some(spec.kbits) })
         }
+        SourceSpec::Pipe => {
+            Err(Fail::usage("--source - comes with a later version; use file:PATH"))
+        }
         SourceSpec::File(path) => {
             let source = Mp4Source::open(&path, clock, repeat).map_err(Fail::new)?;
             Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: None })
