@@ -5,10 +5,10 @@
 //! with parameter sets.
 //!
 //! A **file** is paced by the frame rate in its parameter sets; 25 where it names none, which
-//! [`AnnexBSource::note`] says. A **pipe** has only arrival times ([`Arrivals`]). A picture leaves
-//! as soon as it is known complete: at once where the producer ends it with a delimiter, else when
-//! the next begins or the pipe pauses for 8 ms, once pauses have proved to be ends of pictures
-//! ([`Pauses`]; the first 30 pictures are late by one). Nothing is ever dropped but what stands
+//! [`AnnexBSource::note`] says. A **pipe** has only arrival times, which are smoothed to that rate.
+//! A picture leaves as soon as it is known complete: at once where the producer ends it with a
+//! delimiter, else when the next begins or the pipe pauses for 8 ms, once pauses have proved to be
+//! ends of pictures (the first 30 pictures are late by one). Nothing is ever dropped but what stands
 //! before the first keyframe, and, told in the log, what stands behind a picture that a wrong guess
 //! tore until the next one.
 //!

@@ -1,11 +1,11 @@
 //! Pictures as they are (YUV4MPEG2, `-f yuv4mpegpipe`) from a file or a pipe, encoded here.
 //!
-//! Taken are 4:2:0 with 8 bits and grey; anything else is refused with the ffmpeg option that mends
+//! Taken are 4:2:0 with 8 bits and grey (luma as it is, no colour); anything else is refused with the ffmpeg option that mends
 //! it. H.264 in 4:2:0 has no odd sizes: a last odd column or row is cut off, so that nothing is shown
 //! that was not there. Pictures are due by the frame rate of the header, from the first one on. A pipe
 //! that is early waits, and its writer with it; one that is late moves the clock on. What this machine
 //! has no time to encode is dropped **before** it is encoded, never after: pictures that lay waiting and
-//! are late by more than [`LATEST`](super::test_source::LATEST).
+//! are late by more than [`LATEST`].
 //!
 //! Bound: one picture as it came, one to encode, and the feed's chunks. The header is read here and
 //! not by the crate `y4m`, whose reader blocks on the pipe and could not be stopped.

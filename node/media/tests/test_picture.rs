@@ -16,7 +16,7 @@ use roommate_protocol::time::{Mono, Now};
 fn spec(text: &str) -> TestSpec {
     match text.parse().unwrap() {
         SourceSpec::Test(spec) => spec,
-        SourceSpec::File(path) => panic!("{}", path.display()),
+        other => panic!("{other}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! H.264 byte streams from ffmpeg, by file and by pipe: what comes out is bit for bit what went in.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::print_stdout, reason = "figures are read by people")]
 
 mod refused;
 #[path = "../mp4/tool.rs"]
@@ -9,11 +10,13 @@ mod tool;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use roommate_clock::Clock;
 use roommate_media::annexb_source::{AnnexBSource, TIMESCALE};
+use roommate_media::sniff::{Kind, peek};
 use roommate_media::source::{Source, SourceControl, SourceUnit};
 use roommate_protocol::h264::annexb;
 use tempfile::TempDir;
@@ -239,14 +242,28 @@ fn a_picture_that_ends_with_a_delimiter_leaves_at_once() {
     // Each picture without its own delimiter's first bytes, which came with the one before.
     let write = |unit: &SourceUnit| writer.send([&unit.data[5..], &delimiter].concat()).unwrap();
     writer.send(delimiter.to_vec()).unwrap();
+    let (taken, seen) = sync_channel(1_000);
     std::thread::scope(|scope| {
-        scope.spawn(|| write(&whole[0]));
-        let mut source = live(reader, &control);
-        assert_eq!(source.next(&control).unwrap().unwrap().data, whole[0].data);
-        for unit in &whole[1..] {
+        let control = &control;
+        scope.spawn(move || {
+            let mut source = live(reader, control);
+            while let Some(unit) = source.next(control).unwrap() {
+                taken.send(unit).unwrap();
+            }
+        });
+        let mut late = None;
+        for (number, unit) in whole.iter().enumerate() {
             write(unit);
-            assert_eq!(source.next(&control).unwrap().unwrap().data, unit.data);
+            match seen.recv_timeout(Duration::from_secs(20)) {
+                Ok(got) => assert_eq!(got.data, unit.data),
+                Err(_) => late = late.or(Some(number)),
+            }
+            if late.is_some() {
+                break;
+            }
         }
+        control.stop();
+        assert_eq!(late, None, "this picture waits for the next one");
     });
 }
 
@@ -305,4 +322,46 @@ fn a_stopped_source_ends_on_a_silent_pipe() {
         assert!(opening.join().unwrap());
     });
     drop(writer);
+}
+
+/// A real producer in real time, which also writes what it sends into a file.
+#[test]
+fn a_live_ffmpeg_comes_through_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sent.h264");
+    let both = format!("[f=h264]pipe:1|[f=h264]{}", text(&file));
+    let mut child = Command::new("ffmpeg")
+        .args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=640x360:rate=25",
+        ])
+        .args(["-t", "4", "-c:v", "libx264", "-tune", "zerolatency", "-preset", "ultrafast"])
+        .args(["-g", "50", "-pix_fmt", "yuv420p", "-bsf:v", "h264_metadata=aud=insert"])
+        .args(["-map", "0:v", "-f", "tee", &both])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("ffmpeg starts; install it with: apt-get install ffmpeg");
+    let mut pipe = child.stdout.take().unwrap();
+    let (kind, first) = peek(&mut pipe).unwrap();
+    assert_eq!(kind, Some(Kind::H264));
+    let control = SourceControl::new();
+    let source = AnnexBSource::live(first, pipe, Clock::new(), &control).unwrap().unwrap();
+    let (clock, mut source) = (Clock::new(), source);
+    let (mut units, mut delays) = (Vec::new(), Vec::new());
+    while let Some(unit) = source.next(&control).unwrap() {
+        delays.push(clock.mono().since(unit.captured).as_millis());
+        units.push(unit);
+    }
+    assert!(child.wait().unwrap().success());
+    check(&file, &units, 100, 2, "live");
+    let mut late = delays[60..].to_vec();
+    late.sort_unstable();
+    println!("from arrival to hand-over: median {} ms, at most {} ms", late[20], late[39]);
+    println!("before pauses are believed: {:?}", &delays[..40]);
 }
