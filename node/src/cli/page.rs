@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::BASE64;
 use roommate_protocol::time::Wall;
-use roommate_protocol::trust::id::{BroadcastId, TrackKey};
+use roommate_protocol::trust::id::{BroadcastId, PeerId, TrackKey};
 use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use tokio::sync::mpsc;
 
@@ -168,6 +168,7 @@ impl Page {
             height,
             sound: sound(seen.broadcast, status),
             route: seen.route.clone(),
+            path: path(seen, status),
             depth: seen.depth,
             latency_ms: p50.zip(p99).map(|(p50, p99)| PageLatency { p50, p99 }),
             clock_error_ms: seen.clock_error_ms,
@@ -185,6 +186,13 @@ impl Page {
 
 fn is_video(track: &CatalogTrack) -> bool {
     matches!(track.kind, TrackKind::Video { .. })
+}
+
+/// By whom the pictures come, who feeds us first.
+fn path(seen: &Seen, status: &RoomStatus) -> Vec<String> {
+    let ours = |key: &TrackKey| (key.broadcast, key.track) == (seen.broadcast, seen.track.id);
+    let fed = status.fed.iter().find(|fed| ours(&fed.track));
+    fed.map(|fed| fed.path.iter().map(PeerId::to_string).collect()).unwrap_or_default()
 }
 
 /// The sound of a broadcast, as it was announced.

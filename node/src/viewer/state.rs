@@ -62,6 +62,8 @@ pub struct PageBroadcast {
     pub sound: Option<PageSound>,
     /// `direct`, `lan`, `via:<peer>` or `none`.
     pub route: String,
+    /// The peers by whom it comes: who feeds us first, the publisher last; empty while nobody does.
+    pub path: Vec<String>,
     /// 1: fed by the publisher; 0: not fed.
     pub depth: u32,
     /// Capture to complete here, over the last seconds; none before the first picture.
