@@ -11,9 +11,14 @@ fn main() {
     let film = fixture("bbb.mp4").display().to_string();
     let sources: [&[&str]; 4] = [
         &["-stream_loop", "-1", "-i", &film],
-        &["-f", "lavfi", "-i", "mandelbrot=s=1280x720:r=30"],
-        &["-f", "lavfi", "-i", "gradients=s=1280x720:r=30"],
-        &["-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30"],
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "gradients=s=640x360:r=30:c0=0xffb07c:c1=0x2a2347:nb_colors=2:seed=3",
+        ],
+        &["-f", "lavfi", "-i", "smptehdbars=s=640x360:r=30"],
+        &["-f", "lavfi", "-i", "testsrc2=s=640x360:r=30"],
     ];
     let names = ["Ada", "Linus the second of his name", "Grace", "Мира"];
     studio.join("Tim");
@@ -25,16 +30,16 @@ fn main() {
                 &Shape {
                     name: &at.to_string(),
                     pictures: sources[at % 4],
-                    size: (960, 540, 30),
+                    size: (640, 360, 30),
                     sound: (at != 2).then_some((&tone, SoundCodec::Opus)),
                     group: 60,
-                    seconds: 25,
+                    seconds: 40,
                 },
             )
         })
         .collect();
     for (at, clip) in clips.into_iter().enumerate() {
-        studio.publish(names[at % 4], clip, (960, 540), SoundCodec::Opus);
+        studio.publish(names[at % 4], clip, (640, 360), SoundCodec::Opus);
     }
     eprintln!("{}", studio.url());
     std::thread::park_timeout(std::time::Duration::from_secs(600));

@@ -190,11 +190,17 @@ export class Player {
     if (count === 0) return false;
     for (let skip = 1; skip < count; skip += 1) this.skip();
     const { frame, unit } = this.held.shift();
+    // Held up on its way to the screen: a newer one is coming.
+    if (this.drawn > 0 && this.caughtUp && unit && this.age(unit, now) > BEHIND_MS) {
+      this.skipped += 1;
+      frame.close();
+      return false;
+    }
     const offset = heardUs === null ? null : (frame.timestamp - heardUs) / 1000;
     this.show(frame);
     const known = unit && this.link.nodeMs(now) !== null;
     const latency = known ? (unit.readyUs - unit.capturedUs) / 1000 + this.age(unit, now) : null;
-    const behind = known ? this.age(unit, now) : null;
+    const behind = known && this.caughtUp ? this.age(unit, now) : null;
     const first = this.meter.drawn(now, { latency, behind, offset });
     this.drawn += 1;
     this.last = unit;
