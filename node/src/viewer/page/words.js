@@ -96,7 +96,7 @@ export function detailRows(broadcast, figures, state) {
   if (offset !== undefined) {
     rows.push(['Lip sync', `${offset > 0 ? '+' : ''}${round(offset)} ms`]);
   }
-  const dry = figures.sound ? ` · ${figures.sound.underruns} sound ran dry` : '';
+  const dry = figures.sound ? ` · sound ran dry ${figures.sound.underruns} times` : '';
   rows.push(['Lost', `${broadcast.gaps} · ${figures.skipped} skipped · ${broadcast.stalls} stalls${dry}`]);
   return rows;
 }

@@ -9,7 +9,7 @@ use e2e::clip::SoundCodec;
 use e2e::stage::Stage;
 use e2e::studio::Studio;
 
-use crate::support::{SOON, drawn, figure, flash_and_beep};
+use crate::support::{SOON, drawn, figure, flash_and_beep, open};
 
 /// What only the honest page may see of a room: its title, its people, its key.
 const SECRETS: [&str; 4] = ["Sunday kitchen", "12D3KooW", "set-cookie", "access-control-"];
@@ -115,7 +115,7 @@ fn strangers_get_nothing_while_the_honest_page_plays() {
     let mut studio = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 60);
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip, (320, 180), SoundCodec::Opus);
     drawn(&mut browser, 0);
     let host = studio.viewer().addr().to_string();
@@ -146,7 +146,7 @@ fn a_foreign_page_in_the_same_browser_reads_nothing() {
     let stranger = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 30);
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip, (320, 180), SoundCodec::Opus);
     drawn(&mut browser, 0);
     let host = studio.viewer().addr().to_string();

@@ -44,7 +44,7 @@ fn open(stage: &Stage, clips: &[Clip]) -> (Studio, Browser) {
     let mut studio = Studio::open();
     studio.join("Tim");
     let mut browser = Browser::start(stage);
-    browser.open(&studio.url());
+    crate::support::open(&mut browser, &studio);
     for (clip, name) in clips.iter().zip(NAMES) {
         studio.publish(name, clip.clone(), (640, 360), SoundCodec::Opus);
     }
@@ -93,6 +93,11 @@ fn it_is_photographed_with_one_two_and_four_broadcasts() {
             browser.press("d");
             let rows = "document.querySelectorAll('.chosen .details div').length";
             browser.until(rows, SOON, |rows| rows.as_u64() > Some(5));
+            let share = browser.value(
+                "document.querySelector('.chosen').clientWidth
+                    / document.querySelector('#stage').clientWidth",
+            );
+            assert!(share.as_f64() > Some(0.7), "the large one has {share} of the width");
             browser.screenshot(&output("page-4-large.png"));
             assert_eq!(serious(&mut browser), [""; 0]);
         }
@@ -104,8 +109,7 @@ fn axe_sees_what_it_should() {
     let stage = Stage::shared();
     let studio = Studio::open();
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
-    browser.until("window.__roommate?.connected ?? false", SOON, |up| up == true);
+    crate::support::open(&mut browser, &studio);
     browser.value("document.querySelector('#help-button').replaceChildren(), document.querySelector('#help-button').title = ''");
     let found = serious(&mut browser);
     assert!(found.iter().any(|one| one.starts_with("button-name")), "{found:?}");

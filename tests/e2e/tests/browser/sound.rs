@@ -5,7 +5,7 @@ use e2e::clip::SoundCodec;
 use e2e::stage::Stage;
 use e2e::studio::Studio;
 
-use crate::support::{SOON, drawn, figure, flash_and_beep, says, sound_on};
+use crate::support::{SOON, drawn, figure, flash_and_beep, open, says, sound_on};
 
 /// How far flash and beep may be apart.
 const APART_MS_MAX: f64 = 40.0;
@@ -44,7 +44,7 @@ fn on(stage: &Stage, codec: SoundCodec) -> (Studio, Browser) {
     let mut studio = Studio::open();
     let clip = flash_and_beep(stage, "clip", codec, 40);
     let mut browser = Browser::start(stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip, (320, 180), codec);
     drawn(&mut browser, 0);
     (studio, browser)
@@ -97,7 +97,7 @@ fn sounds_are_mixed_and_muted_each_for_itself() {
     let mut studio = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 40);
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip.clone(), (320, 180), SoundCodec::Opus);
     studio.publish("Linus", clip, (320, 180), SoundCodec::Opus);
     drawn(&mut browser, 1);

@@ -5,7 +5,7 @@ use e2e::clip::{Shape, SoundCodec, make};
 use e2e::stage::Stage;
 use e2e::studio::Studio;
 
-use crate::support::{SOON, drawn, figure};
+use crate::support::{SOON, drawn, figure, open};
 
 /// What may be drawn, in milliseconds since it was complete at the node.
 const BEHIND_MS_MAX: f64 = 300.0;
@@ -27,7 +27,7 @@ fn a_busy_page_shows_no_old_picture() {
         },
     );
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip, (640, 360), SoundCodec::Opus);
     drawn(&mut browser, 0);
     browser.throttle(20);
@@ -57,7 +57,7 @@ fn too_many_pictures_are_skipped_and_none_is_shown_late() {
         },
     );
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     for name in ["A", "B", "C", "D", "E", "F", "G", "H"] {
         studio.publish(name, clip.clone(), (1920, 1080), SoundCodec::Opus);
     }

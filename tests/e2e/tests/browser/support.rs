@@ -5,6 +5,7 @@ use std::time::Duration;
 use e2e::browser::Browser;
 use e2e::clip::{Clip, Shape, SoundCodec, make};
 use e2e::stage::Stage;
+use e2e::studio::Studio;
 use serde_json::Value;
 
 pub(crate) const SOON: Duration = Duration::from_secs(15);
@@ -24,6 +25,13 @@ pub(crate) fn flash_and_beep(stage: &Stage, name: &str, codec: SoundCodec, secon
             seconds,
         },
     )
+}
+
+/// Opens the page of a studio and waits until it has begun.
+#[track_caller]
+pub(crate) fn open(browser: &mut Browser, studio: &Studio) {
+    browser.open(&studio.url());
+    browser.until("window.__roommate?.connected ?? false", SOON, |up| up == true);
 }
 
 /// Waits until the page draws a broadcast.

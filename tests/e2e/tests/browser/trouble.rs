@@ -5,7 +5,7 @@ use e2e::clip::SoundCodec;
 use e2e::stage::Stage;
 use e2e::studio::Studio;
 
-use crate::support::{SOON, drawn, figure, flash_and_beep, says};
+use crate::support::{SOON, drawn, figure, flash_and_beep, open, says};
 
 const VEIL: &str = "document.querySelector('.veil')?.textContent";
 const SENTENCE: &str = "document.querySelector('#sentence').textContent";
@@ -16,7 +16,7 @@ fn a_hidden_page_goes_on_and_shows_the_newest_picture_when_it_is_back() {
     let mut studio = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 60);
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     studio.publish("Ada", clip, (320, 180), SoundCodec::Opus);
     drawn(&mut browser, 0);
     let cover = browser.cover();
@@ -40,7 +40,7 @@ fn a_publisher_that_stops_or_leaves_is_told_of_by_name() {
     let mut studio = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 60);
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     browser.until(SENTENCE, SOON, says("nobody is publishing yet"));
     let ada = studio.publish("Ada", clip.clone(), (320, 180), SoundCodec::Opus);
     drawn(&mut browser, 0);
@@ -58,13 +58,13 @@ fn a_node_that_has_ended_is_told_of_and_another_one_does_not_take_its_page() {
     let stage = Stage::shared();
     let mut studio = Studio::open();
     let mut browser = Browser::start(&stage);
-    browser.open(&studio.url());
+    open(&mut browser, &studio);
     browser.until(SENTENCE, SOON, says("nobody is publishing yet"));
     studio.end();
     browser.until(SENTENCE, SOON, says("has not answered"));
     let mut next = Studio::open();
     let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 30);
     next.publish("Ada", clip, (320, 180), SoundCodec::Opus);
-    browser.open(&next.url());
+    open(&mut browser, &next);
     drawn(&mut browser, 0);
 }
