@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use data_encoding::BASE64;
 use roommate_protocol::time::Wall;
-use roommate_protocol::trust::id::{BroadcastId, TrackKey};
-use roommate_protocol::wire::catalog::TrackKind;
+use roommate_protocol::trust::id::{BroadcastId, PeerId, TrackKey};
+use roommate_protocol::wire::catalog::{CatalogTrack, TrackKind};
 use tokio::sync::mpsc;
 
 use super::fail::Fail;
@@ -16,8 +17,8 @@ use crate::node::Room;
 use crate::play::player::Sink;
 use crate::status::RoomStatus;
 use crate::viewer::{
-    PageBroadcast, PageLatency, PageMember, PageRequest, PageRoom, PageState, UnitHub, Viewer,
-    ViewerConfig,
+    PageBroadcast, PageLatency, PageMember, PageRequest, PageRoom, PageSound, PageState, UnitHub,
+    Viewer, ViewerConfig,
 };
 use roommate_clock::Clock;
 use roommate_media::ViewUnit;
@@ -103,7 +104,7 @@ impl Page {
         let id = self.numbers.broadcast(broadcast);
         let found = status.broadcasts.iter().find(|broadcast| Some(broadcast.id) == id);
         if let Some(broadcast) = found
-            && let Some(track) = broadcast.catalog.tracks.first()
+            && let Some(track) = broadcast.catalog.tracks.iter().find(|track| is_video(track))
         {
             let key = TrackKey {
                 publisher: broadcast.publisher,
@@ -165,7 +166,9 @@ impl Page {
             codec: seen.track.codec.clone(),
             width,
             height,
+            sound: sound(seen.broadcast, status),
             route: seen.route.clone(),
+            path: path(seen, status),
             depth: seen.depth,
             latency_ms: p50.zip(p99).map(|(p50, p99)| PageLatency { p50, p99 }),
             clock_error_ms: seen.clock_error_ms,
@@ -179,6 +182,31 @@ impl Page {
     pub(super) async fn shutdown(self) {
         self.viewer.shutdown().await;
     }
+}
+
+fn is_video(track: &CatalogTrack) -> bool {
+    matches!(track.kind, TrackKind::Video { .. })
+}
+
+/// By whom the pictures come, who feeds us first.
+fn path(seen: &Seen, status: &RoomStatus) -> Vec<String> {
+    let ours = |key: &TrackKey| (key.broadcast, key.track) == (seen.broadcast, seen.track.id);
+    let fed = status.fed.iter().find(|fed| ours(&fed.track));
+    fed.map(|fed| fed.path.iter().map(PeerId::to_string).collect()).unwrap_or_default()
+}
+
+/// The sound of a broadcast, as it was announced.
+fn sound(broadcast: BroadcastId, status: &RoomStatus) -> Option<PageSound> {
+    let announced = status.broadcasts.iter().find(|other| other.id == broadcast)?;
+    announced.catalog.tracks.iter().find_map(|track| match &track.kind {
+        TrackKind::Audio { sample_rate, channels, description } => Some(PageSound {
+            codec: track.codec.clone(),
+            sample_rate: *sample_rate,
+            channels: *channels,
+            description: BASE64.encode(description),
+        }),
+        TrackKind::Video { .. } => None,
+    })
 }
 
 fn sentence(text: &str) -> String {
@@ -197,6 +225,20 @@ impl PageFeed {
         Some(Box::new(PageSink { hub: self.hub.clone(), number }))
     }
 
+    /// The sink of a broadcast's sound; none where the page plays as much as it can.
+    #[allow(dead_code, reason = "sound is not subscribed to yet")]
+    pub(super) fn sound_sink(
+        &self,
+        broadcast: BroadcastId,
+        timescale: u32,
+    ) -> Option<Box<dyn Sink>> {
+        let number = self.numbers.of(broadcast);
+        if !self.hub.open_sound(number, timescale) {
+            return None;
+        }
+        Some(Box::new(SoundSink { hub: self.hub.clone(), number }))
+    }
+
     /// Nothing more comes of a broadcast.
     pub(super) fn close(&self, broadcast: BroadcastId) {
         self.hub.close(self.numbers.of(broadcast));
@@ -211,5 +253,16 @@ struct PageSink {
 impl Sink for PageSink {
     fn take(&mut self, unit: &ViewUnit) {
         self.hub.push(self.number, unit);
+    }
+}
+
+struct SoundSink {
+    hub: UnitHub,
+    number: u32,
+}
+
+impl Sink for SoundSink {
+    fn take(&mut self, packet: &ViewUnit) {
+        self.hub.push_sound(self.number, packet);
     }
 }

@@ -5,6 +5,8 @@
 //! A page goes on to the end of a group that it is close behind; one that is further behind goes to
 //! the newest keyframe.
 //!
+//! Sound waits beside them, about a second of it, and goes first: see [`sound`].
+//!
 //! What waits is the access unit itself, shared with whoever made it. It is copied into a message
 //! when the first page comes to it, once for all pages: where no page is open, nothing is copied.
 
@@ -17,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::wire;
+use self::sound::Sound;
+use super::wire::{self, Kind};
 use roommate_clock::Clock;
 use roommate_media::ViewUnit;
 
@@ -38,9 +41,16 @@ pub struct UnitHub {
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
-    tracks: Mutex<BTreeMap<u32, Track>>,
+    tracks: Mutex<Tracks>,
     copies: AtomicU64,
     version: watch::Sender<u64>,
+}
+
+/// What is kept, by the broadcasts' numbers.
+#[derive(Debug, Default)]
+struct Tracks {
+    pictures: BTreeMap<u32, Track>,
+    sounds: BTreeMap<u32, Sound>,
 }
 
 #[derive(Debug)]
@@ -82,6 +92,8 @@ enum Form {
 #[derive(Debug, Default)]
 pub(super) struct Places {
     places: BTreeMap<u32, Place>,
+    /// By broadcast, the number of the packet of sound that comes next.
+    sounds: BTreeMap<u32, u64>,
     /// The broadcast that was served last, so that they take turns.
     last: u32,
 }
@@ -99,10 +111,10 @@ impl UnitHub {
         Self { shared: Arc::new(Shared { clock, tracks, copies, version }) }
     }
 
-    /// Makes room for a broadcast, whose `pts` have this many units in a second. False: there are
-    /// [`MAX_BROADCASTS`] already. A number must not be used again for another broadcast.
+    /// Makes room for a broadcast's pictures, whose `pts` have this many units in a second. False:
+    /// there are [`MAX_BROADCASTS`] already. A number must not be used again for another broadcast.
     pub fn open(&self, broadcast: u32, timescale: u32) -> bool {
-        let mut tracks = self.lock();
+        let tracks = &mut self.lock().pictures;
         if tracks.len() >= MAX_BROADCASTS && !tracks.contains_key(&broadcast) {
             return false;
         }
@@ -110,9 +122,22 @@ impl UnitHub {
         true
     }
 
-    /// Forgets a broadcast and what is kept of it.
+    /// Makes room for the sound of a broadcast, before or after [`UnitHub::open`]. The number is
+    /// that of the broadcast; `timescale` and the answer are as there.
+    pub fn open_sound(&self, broadcast: u32, timescale: u32) -> bool {
+        let sounds = &mut self.lock().sounds;
+        if sounds.len() >= MAX_BROADCASTS && !sounds.contains_key(&broadcast) {
+            return false;
+        }
+        sounds.entry(broadcast).or_insert_with(|| Sound::new(broadcast, timescale));
+        true
+    }
+
+    /// Forgets a broadcast and what is kept of it, sound included.
     pub fn close(&self, broadcast: u32) {
-        self.lock().remove(&broadcast);
+        let mut tracks = self.lock();
+        tracks.pictures.remove(&broadcast);
+        tracks.sounds.remove(&broadcast);
     }
 
     /// Takes an access unit of a broadcast at the moment at which it is ready. Never waits for a
@@ -120,8 +145,18 @@ impl UnitHub {
     /// broadcast that is not open) is dropped.
     pub fn push(&self, broadcast: u32, unit: &ViewUnit) {
         let node_us = self.shared.clock.mono().as_micros();
-        if let Some(track) = self.lock().get_mut(&broadcast) {
+        if let Some(track) = self.lock().pictures.get_mut(&broadcast) {
             track.push(node_us, unit.clone());
+        }
+        self.shared.version.send_modify(|version| *version += 1);
+    }
+
+    /// Takes a packet of a broadcast's sound (an Opus packet, a raw AAC frame) at the moment at
+    /// which it is ready, as [`UnitHub::push`] takes pictures.
+    pub fn push_sound(&self, broadcast: u32, packet: &ViewUnit) {
+        let node_us = self.shared.clock.mono().as_micros();
+        if let Some(sound) = self.lock().sounds.get_mut(&broadcast) {
+            sound.push(node_us, packet.clone());
         }
         self.shared.version.send_modify(|version| *version += 1);
     }
@@ -136,9 +171,18 @@ impl UnitHub {
         self.shared.version.subscribe()
     }
 
-    /// What a page is to be sent next, if anything.
+    /// What a page is to be sent next, if anything: sound before any picture.
     pub(super) fn next(&self, places: &mut Places) -> Option<Bytes> {
-        let mut tracks = self.lock();
+        let Tracks { pictures: tracks, sounds } = &mut *self.lock();
+        if places.sounds.len() > sounds.len() {
+            places.sounds.retain(|broadcast, _| sounds.contains_key(broadcast));
+        }
+        for (&broadcast, sound) in sounds {
+            let place = places.sounds.entry(broadcast).or_default();
+            if let Some(message) = sound.next(place, &self.shared.copies) {
+                return Some(message);
+            }
+        }
         if places.places.len() > tracks.len() {
             places.places.retain(|broadcast, _| tracks.contains_key(broadcast));
         }
@@ -156,7 +200,7 @@ impl UnitHub {
     }
 
     // What a panic elsewhere may have left half done here is at worst a missing picture.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Track>> {
+    fn lock(&self) -> MutexGuard<'_, Tracks> {
         self.shared.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +231,7 @@ impl Track {
         if self.current.number == 0 {
             return None;
         }
-        let head = (self.broadcast, self.timescale);
+        let head = (Kind::Video, self.broadcast, self.timescale);
         if place.group == self.previous.number && place.group != 0 {
             let newest = self.current.units.back().map_or(0, |kept| kept.node_us);
             if let Some(kept) = self.previous.get(place.next)
@@ -234,12 +278,16 @@ impl Kept {
     }
 
     /// Made at the first call; the unit is let go then.
-    fn message(&mut self, (broadcast, timescale): (u32, u32), copies: &AtomicU64) -> Bytes {
+    fn message(
+        &mut self,
+        (kind, broadcast, timescale): (Kind, u32, u32),
+        copies: &AtomicU64,
+    ) -> Bytes {
         match &self.form {
             Form::Message(message) => message.clone(),
             Form::Unit(unit) => {
                 copies.fetch_add(1, Relaxed);
-                let message = wire::encode(broadcast, unit, timescale, self.node_us);
+                let message = wire::encode(kind, broadcast, unit, timescale, self.node_us);
                 self.form = Form::Message(message.clone());
                 message
             }
@@ -247,5 +295,6 @@ impl Kept {
     }
 }
 
+mod sound;
 #[cfg(test)]
 mod tests;

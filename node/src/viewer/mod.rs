@@ -34,7 +34,7 @@ use self::session::Session;
 use roommate_clock::Clock;
 
 pub use self::hub::{MAX_BROADCASTS, UnitHub};
-pub use self::state::{PageBroadcast, PageLatency, PageMember, PageRoom, PageState};
+pub use self::state::{PageBroadcast, PageLatency, PageMember, PageRoom, PageSound, PageState};
 
 /// Pages open at a time. A person has one or two; the rest is a mistake or an attack.
 pub const MAX_PAGES: usize = 8;

@@ -58,8 +58,12 @@ pub struct PageBroadcast {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+    /// Its sound, where it has any.
+    pub sound: Option<PageSound>,
     /// `direct`, `lan`, `via:<peer>` or `none`.
     pub route: String,
+    /// The peers by whom it comes: who feeds us first, the publisher last; empty while nobody does.
+    pub path: Vec<String>,
     /// 1: fed by the publisher; 0: not fed.
     pub depth: u32,
     /// Capture to complete here, over the last seconds; none before the first picture.
@@ -72,6 +76,19 @@ pub struct PageBroadcast {
     pub gaps: u64,
     /// Times that no picture was ready when it should have been.
     pub stalls: u64,
+}
+
+/// The sound of a broadcast, as an `AudioDecoder` is configured for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PageSound {
+    /// The codec as WebCodecs names it: `opus`, `mp4a.40.2`.
+    pub codec: String,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u8,
+    /// The decoder's configuration, base64; empty where it needs none.
+    pub description: String,
 }
 
 /// Percentiles of a latency in milliseconds.

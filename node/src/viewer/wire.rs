@@ -6,11 +6,11 @@
 //!
 //! Text from the page: `{"ping": <number>}` and `{"keyframe": <broadcast>}`.
 //!
-//! Binary from the node, one access unit each, big endian:
+//! Binary from the node, one access unit or packet each, big endian:
 //!
 //! | at | bytes | |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1, an access unit of video |
+//! | 0 | 1 | kind: 1, an access unit of video; 2, a packet of sound |
 //! | 1 | 1 | flags: bit 0, decoding can begin here |
 //! | 2 | 2 | where the access unit begins: 48 |
 //! | 4 | 4 | broadcast |
@@ -19,7 +19,7 @@
 //! | 24 | 8 | captured, µs of the broadcast's clock, signed |
 //! | 32 | 8 | complete and in order here, µs of the broadcast's clock, signed |
 //! | 40 | 8 | the same moment, µs of the node's steady clock |
-//! | 48 | … | Annex-B |
+//! | 48 | … | Annex-B; an Opus packet or a raw AAC frame |
 //!
 //! The page knows the node's steady clock by its pings. What it shows at `t` of that clock is
 //! `t - [40] + [32] - [24]` old: no clock of another machine comes into it but the broadcast's.
@@ -28,14 +28,26 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use roommate_media::ViewUnit;
 
-const VIDEO: u8 = 1;
+/// What a binary message holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Video = 1,
+    Sound = 2,
+}
+
 const KEYFRAME: u8 = 1;
 const HEADER: u16 = 48;
 
 /// One access unit as the page gets it. `timescale` is the track's, `node_us` when it was ready.
-pub(super) fn encode(broadcast: u32, unit: &ViewUnit, timescale: u32, node_us: u64) -> Bytes {
+pub(super) fn encode(
+    kind: Kind,
+    broadcast: u32,
+    unit: &ViewUnit,
+    timescale: u32,
+    node_us: u64,
+) -> Bytes {
     let mut out = BytesMut::with_capacity(length(unit));
-    out.put_u8(VIDEO);
+    out.put_u8(kind as u8);
     out.put_u8(if unit.keyframe { KEYFRAME } else { 0 });
     out.put_u16(HEADER);
     out.put_u32(broadcast);
@@ -79,7 +91,9 @@ mod tests {
         want.extend((-500_000_i64).to_be_bytes());
         want.extend([0, 0, 0, 0, 0, 0, 0x11, 0x11, 0, 0, 0, 0, 0, 0, 0x22, 0x22]);
         want.extend([0, 0, 0, 0, 0, 0, 0x33, 0x33, 0, 0, 0, 1, 0x67]);
-        assert_eq!(encode(7, &unit, 90_000, 0x3333), want);
+        assert_eq!(encode(Kind::Video, 7, &unit, 90_000, 0x3333), want);
+        want[0] = 2;
+        assert_eq!(encode(Kind::Sound, 7, &unit, 90_000, 0x3333), want);
         assert_eq!(length(&unit), want.len());
         assert_eq!(micros(i64::MAX, 0), i64::MAX);
         assert_eq!(micros(i64::MIN, 1), i64::MIN);

@@ -156,6 +156,72 @@ impl Browser {
         std::fs::write(path, png).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
+    /// Clicks in the middle of the first element of a selector, as a person does.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[track_caller]
+    pub fn click(&mut self, selector: &str) {
+        let place = self.value(&format!(
+            "(() => {{
+                const box = document.querySelector({selector:?}).getBoundingClientRect();
+                return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()"
+        ));
+        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+            let button = if kind == "mouseMoved" { "none" } else { "left" };
+            self.call(
+                "Input.dispatchMouseEvent",
+                json!({"type": kind, "x": place[0], "y": place[1], "button": button, "clickCount": 1}),
+            );
+        }
+    }
+
+    /// Presses and releases a key by its name: `m`, `Tab`, `Escape`.
+    pub fn press(&mut self, key: &str) {
+        let code = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            "Escape" => 27,
+            _ => 0,
+        };
+        let mut event = json!({"type": "keyDown", "key": key, "windowsVirtualKeyCode": code});
+        if key.chars().count() == 1 {
+            event["text"] = json!(key);
+        }
+        self.call("Input.dispatchKeyEvent", event);
+        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key}));
+    }
+
+    /// Looks like a window, or a phone, of this size, in a system that is dark or light.
+    pub fn dress(&mut self, (width, height): (u32, u32), phone: bool, scheme: &str) {
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}),
+        );
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": phone}));
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// Makes the page's own thread this many times slower; 1 is as it is.
+    pub fn throttle(&mut self, times: u32) {
+        self.call("Emulation.setCPUThrottlingRate", json!({"rate": times}));
+    }
+
+    /// Brings up another empty page, so that this one is hidden. Returns what
+    /// [`Browser::uncover`] takes away.
+    pub fn cover(&mut self) -> String {
+        let page = self.call("Target.createTarget", json!({"url": "about:blank"}));
+        page.text("targetId").to_owned()
+    }
+
+    /// Closes a page of [`Browser::cover`], and brings ours up again.
+    pub fn uncover(&mut self, page: &str) {
+        self.call("Target.closeTarget", json!({"targetId": page}));
+        self.call("Page.bringToFront", json!({}));
+    }
+
     /// What the page complained of so far.
     #[must_use]
     pub fn console(&self) -> &[String] {

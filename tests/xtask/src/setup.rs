@@ -18,7 +18,7 @@ struct Need {
 const REAL: Option<&[Suite]> = Some(&[Suite::E2e, Suite::Browser]);
 const BROWSER: Option<&[Suite]> = Some(&[Suite::Browser]);
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 10] = [
     Need { probe: "c++", package: "build-essential", suites: None },
     // Without it the encoder is built without its assembly and is 2.4 times slower, for good: what
     // was built once is not built again.
@@ -28,12 +28,38 @@ const NEEDS: [Need; 8] = [
     Need { probe: "ip", package: "iproute2", suites: REAL },
     Need { probe: "nft", package: "nftables", suites: REAL },
     Need { probe: "chromium", package: "chromium", suites: BROWSER },
+    Need { probe: "firefox-esr", package: "firefox-esr", suites: BROWSER },
+    Need { probe: "npm", package: "npm", suites: BROWSER },
     // A browser without a font draws a page without a word.
     Need { probe: "/usr/share/fonts/truetype", package: "fonts-dejavu-core", suites: BROWSER },
 ];
 
+/// What checks the page's accessibility; kept beside the tests' output, out of the repository.
+const AXE: &str = "axe-core@4.14.1";
+const NPM_FOLDER: &str = "target/test-output/npm";
+
 /// Installs what `suites` lack, or says what to install.
 pub(crate) fn run(suites: &[Suite]) -> Result<(), String> {
+    system(suites)?;
+    if suites.contains(&Suite::Browser) { axe(&crate::root()) } else { Ok(()) }
+}
+
+fn axe(root: &Path) -> Result<(), String> {
+    let folder = root.join(NPM_FOLDER);
+    if folder.join("node_modules/axe-core/axe.min.js").exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let install = ["install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"];
+    let status = Command::new("npm").arg("--prefix").arg(&folder).args(install).arg(AXE).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("npm could not install {AXE}")),
+        Err(error) => Err(format!("npm does not start: {error}")),
+    }
+}
+
+fn system(suites: &[Suite]) -> Result<(), String> {
     let missing = missing(suites, present);
     if missing.is_empty() {
         return Ok(());

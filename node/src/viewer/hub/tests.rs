@@ -116,7 +116,9 @@ fn a_picture_is_copied_once_for_all_pages_and_not_at_all_for_none() {
     pictures.iter().for_each(|picture| hub.push(0, picture));
     assert_eq!(hub.copies(), 0, "no page is open");
     let tracks = hub.lock();
-    let Form::Unit(kept) = &tracks[&0].current.units[9].form else { panic!("it was copied") };
+    let Form::Unit(kept) = &tracks.pictures[&0].current.units[9].form else {
+        panic!("it was copied")
+    };
     assert_eq!(kept.data.as_ptr(), pictures[49].data.as_ptr(), "it shares the picture's bytes");
     drop(tracks);
 
@@ -126,4 +128,24 @@ fn a_picture_is_copied_once_for_all_pages_and_not_at_all_for_none() {
     });
     assert!(pages.iter().all(|page| page.len() == 10 && *page == pages[0]));
     assert_eq!(hub.copies(), 10, "the running group, once");
+}
+
+#[test]
+fn sound_goes_first_and_a_late_page_begins_near_its_end() {
+    let hub = UnitHub::new(Clock::new());
+    assert!(hub.open_sound(4, 48_000) && hub.open(4, 90_000));
+    hub.push(4, &unit(true, b"picture"));
+    for at in 0..30_u8 {
+        hub.push_sound(4, &unit(true, &[at]));
+    }
+    let mut places = Places::default();
+    let got: Vec<_> = std::iter::from_fn(|| hub.next(&mut places)).collect();
+    assert_eq!(got.last().unwrap()[0], 1, "the picture comes last");
+    assert!(got[..got.len() - 1].iter().all(|message| message[0] == 2));
+    hub.push_sound(4, &unit(true, b"next"));
+    assert_eq!(&hub.next(&mut places).unwrap()[48..], b"next");
+    hub.close(4);
+    hub.push_sound(4, &unit(true, b"gone"));
+    assert_eq!(hub.next(&mut places), None);
+    assert!(places.sounds.is_empty());
 }

@@ -1,11 +1,11 @@
 // The WebSocket to our own node: opens it, comes back when it is lost, keeps the node's clock.
-// Decides nothing about what is shown.
+// Lives in the worker; decides nothing about what is shown.
 
 const HEADER = 48;
 const PINGS = 8;
 
 export class Link {
-  // `on`: { state(object), unit(object), change() }.
+  // `on`: { state(object), picture(unit), sound(packet), change() }.
   constructor(on) {
     this.on = on;
     this.up = false;
@@ -16,11 +16,8 @@ export class Link {
     this.tries = 0;
   }
 
-  // The launch token stands behind `#` and is exchanged for a cookie, once; it then leaves the
-  // address bar, where people copy from.
-  async start() {
-    const token = location.hash.slice(1);
-    if (token) history.replaceState(null, '', location.pathname);
+  // The launch token is exchanged for a cookie, once.
+  async start(token) {
     await this.connect(token);
   }
 
@@ -99,9 +96,10 @@ export class Link {
 
   unit(buffer) {
     const view = new DataView(buffer);
-    if (buffer.byteLength < HEADER || view.getUint8(0) !== 1) return;
+    if (buffer.byteLength < HEADER) return;
+    const take = { 1: this.on.picture, 2: this.on.sound }[view.getUint8(0)];
     const big = (at) => Number(view.getBigInt64(at));
-    this.on.unit({
+    take?.({
       keyframe: (view.getUint8(1) & 1) === 1,
       broadcast: view.getUint32(4),
       seq: big(8),

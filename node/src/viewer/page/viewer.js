@@ -1,63 +1,64 @@
-// The page: puts link, players, people and words together. Nothing from outside this origin is
-// loaded, and nothing that a stranger wrote is ever taken for markup.
+// The page: puts worker, mixer, tiles, people and words together. Nothing from outside this origin
+// is loaded, and nothing that a stranger wrote is ever taken for markup.
 
-import { Link } from './link.js';
-import { nameOf, showPeople } from './people.js';
-import { Player } from './player.js';
-import { endsWords, facts, stageSentence, tileSentence } from './words.js';
+import { Arrangement } from './arrangement.js';
+import { listen } from './keys.js';
+import { Mixer } from './mixer.js';
+import { showPeople } from './people.js';
+import { readStamp } from './stamp.js';
+import { theme } from './theme.js';
+import { Tile } from './tile.js';
+import { endsWords, stageSentence } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const tiles = new Map();
+let link = { up: false, refused: null, tries: 0, lostAt: performance.now() };
 let state = null;
 
-const link = new Link({
-  state(news) {
-    state = news;
+const worker = new Worker('/worker.js', { type: 'module' });
+const post = (message, transfer = []) => worker.postMessage(message, transfer);
+const mixer = new Mixer(post, () => showSound());
+const arrangement = new Arrangement($('tiles'), tiles);
+
+const hear = {
+  link({ lostForMs, ...news }) {
+    link = { ...news, lostAt: performance.now() - lostForMs };
+    show();
+  },
+  state(message) {
+    state = message.state;
     arrange();
     show();
   },
-  unit(unit) {
-    tiles.get(unit.broadcast)?.player.unit(unit);
+  figures(message) {
+    for (const { index, ...figures } of message.tiles) tiles.get(index)?.take(figures);
+    if (state !== null) showTiles();
   },
-  change() {
-    // A new connection begins with a keyframe and with numbers of its own.
-    for (const { player } of tiles.values()) player.reset();
-    show();
+  picture({ index, frame }) {
+    const tile = tiles.get(index);
+    if (tile) tile.draw(frame);
+    frame.close();
   },
-});
+};
+worker.onmessage = ({ data }) => hear[data.type](data);
 
 // One tile a broadcast, in the order of their numbers.
 function arrange() {
   const there = new Set(state.broadcasts.map((broadcast) => broadcast.index));
   for (const [index, tile] of tiles) {
-    if (!there.has(index)) {
-      tile.player.close();
-      tile.root.remove();
-      tiles.delete(index);
-    }
+    if (there.has(index)) continue;
+    mixer.remove(index);
+    tile.root.remove();
+    tiles.delete(index);
   }
   for (const broadcast of state.broadcasts) {
-    if (!tiles.has(broadcast.index)) tiles.set(broadcast.index, makeTile());
-    const tile = tiles.get(broadcast.index);
-    tile.broadcast = broadcast;
-    tile.player.announce(broadcast.codec);
+    if (!tiles.has(broadcast.index)) {
+      tiles.set(broadcast.index, new Tile(broadcast, $('tile'), $('tiles'), { post, mixer, arrangement }));
+    }
+    tiles.get(broadcast.index).broadcast = broadcast;
+    if (broadcast.sound) mixer.add(broadcast.index);
   }
-  $('tiles').dataset.many = tiles.size < 2 ? '1' : tiles.size < 5 ? '2' : '3';
-}
-
-function makeTile() {
-  const root = $('tile').content.firstElementChild.cloneNode(true);
-  $('tiles').append(root);
-  const find = (selector) => root.querySelector(selector);
-  return {
-    root,
-    veil: find('.veil'),
-    who: find('.who'),
-    latency: find('.latency b'),
-    error: find('.latency small'),
-    facts: find('.facts'),
-    player: new Player(link, find('canvas')),
-  };
+  arrangement.lay();
 }
 
 // Text is only set where it changes: a screen reader hears news once.
@@ -66,11 +67,8 @@ function set(element, text) {
 }
 
 function show() {
-  const sentence = stageSentence(link, state);
-  set($('sentence'), sentence);
-  $('tiles').hidden = sentence !== '';
-  $('tiles').style.visibility = sentence === '' ? 'visible' : 'hidden';
-  const status = link.up ? 'connected to the node' : link.refused ? 'no key' : 'no answer';
+  showSentence();
+  const status = link.up ? 'connected' : link.refused ? 'no key' : 'no answer';
   set($('link'), status);
   $('link').className = link.up ? 'up' : 'down';
   if (state === null) return;
@@ -79,39 +77,75 @@ function show() {
   set($('room'), state.room ? `room ${state.room.short}` : '');
   document.title = title === 'Roommate' ? title : `${title} · Roommate`;
   showPeople(state, $('people'), $('count'));
-  const notice = state.notice === sentence ? '' : state.notice ?? '';
+  const notice = state.notice === $('sentence').textContent ? '' : state.notice ?? '';
   set($('notice'), [notice, endsWords(state.room)].filter((word) => word !== '').join(' '));
   showTiles();
 }
 
+function showSentence() {
+  const sentence = stageSentence(link, state);
+  set($('sentence'), sentence);
+  $('tiles').hidden = sentence !== '';
+  showSound();
+}
+
 function showTiles() {
-  for (const tile of tiles.values()) {
-    const { player, broadcast } = tile;
-    set(tile.who, nameOf(broadcast));
-    set(tile.veil, tileSentence(player, broadcast));
-    set(tile.facts, facts(broadcast, state.members));
-    const latency = player.latency();
-    set(tile.latency, latency ? `${Math.round(latency.p50)} ms` : '');
-    const error = broadcast.clock_error_ms;
-    const bound = error === null ? '' : ` ± ${Math.max(1, Math.round(error))}`;
-    set(tile.error, latency ? `${bound} behind the camera` : '');
-    // Beside an old picture it would be a figure of another time.
-    const tells = latency && tile.veil.textContent === '';
-    tile.latency.parentElement.style.display = tells ? '' : 'none';
+  for (const tile of tiles.values()) tile.show(state);
+}
+
+function showSound() {
+  const any = mixer.voices.size > 0;
+  $('turn-on').hidden = !(any && mixer.blocked && !mixer.muted && $('sentence').textContent === '');
+  const off = mixer.muted || mixer.blocked;
+  $('all-sound').disabled = !any;
+  $('all-sound').ariaPressed = String(any && !off);
+  $('all-sound').querySelector('use').setAttribute('href', `#i-${any && !off ? 'sound' : 'muted'}`);
+  for (const tile of tiles.values()) tile.showSound();
+}
+
+function toggleSound() {
+  if (mixer.blocked) {
+    mixer.mute(false);
+    mixer.resume();
+  } else {
+    mixer.mute(!mixer.muted);
   }
 }
 
-// Words that a picture makes untrue go with it.
-function paint() {
-  for (const { player, veil } of tiles.values()) {
-    if (player.draw() && veil.textContent !== '') showTiles();
-  }
-  requestAnimationFrame(paint);
+function toggle(name, button) {
+  const on = document.body.classList.toggle(name);
+  button.ariaPressed = String(on);
+  arrangement.lay();
 }
 
-// Twice a second is as often as a person can read.
+const acts = {
+  sound: toggleSound,
+  details: () => toggle('figures', $('details')),
+  people: () => {
+    const hidden = document.body.classList.toggle('alone');
+    $('people-button').ariaPressed = String(!hidden);
+  },
+  theme: () => theme.next(),
+  help: () => ($('help').open ? $('help').close() : $('help').showModal()),
+  large: (number) => arrangement.toggle([...tiles.keys()][number - 1]),
+  all: () => arrangement.toggle(null),
+  full: () => arrangement.full($('stage')),
+  mute: () => tiles.get(arrangement.large ?? tiles.keys().next().value)?.toggleMute(),
+};
+$('all-sound').onclick = acts.sound;
+$('turn-on').onclick = acts.sound;
+$('details').onclick = acts.details;
+$('people-button').onclick = acts.people;
+$('theme').onclick = acts.theme;
+$('help-button').onclick = acts.help;
+listen(acts);
+
+const tellHidden = () => post({ type: 'hidden', on: document.hidden });
+document.addEventListener('visibilitychange', tellHidden);
+
+// What says how long something lasts, goes on when nothing comes.
 setInterval(() => {
-  set($('sentence'), stageSentence(link, state));
+  showSentence();
   if (state !== null) showTiles();
 }, 500);
 
@@ -121,25 +155,16 @@ window.__roommate = {
   get state() { return state; },
   get members() { return [...$('people').children].map((item) => ({ peer: item.dataset.peer, name: item.querySelector('.name').textContent })); },
   get sentence() { return $('sentence').textContent; },
-  get broadcasts() {
-    return [...tiles].map(([index, { player, broadcast, latency, veil }]) => ({
-      index,
-      publisher: broadcast.publisher,
-      drawn: player.drawn,
-      skipped: player.skipped,
-      errors: player.errors,
-      seq: player.last?.seq ?? null,
-      latencyMs: player.latency(),
-      shownLatency: latency.textContent,
-      veil: veil.textContent,
-      stamp: player.stamp(),
-    }));
-  },
+  get broadcasts() { return [...tiles.values()].map((tile) => tile.hook()); },
+  get audio() { return { context: mixer.context, voices: mixer.voices }; },
   // The stamp read back from the first broadcast's canvas.
-  get stamp() { return tiles.values().next().value?.player.stamp() ?? null; },
-  get latencyMs() { return tiles.values().next().value?.player.latency() ?? null; },
+  get stamp() { return tiles.size > 0 ? readStamp(tiles.values().next().value.canvas) : null; },
+  get latencyMs() { return tiles.values().next().value?.figures.latencyMs ?? null; },
 };
 
+// The launch token stands behind `#`; it leaves the address bar, where people copy from.
+const token = location.hash.slice(1);
+if (token) history.replaceState(null, '', location.pathname);
 show();
-requestAnimationFrame(paint);
-link.start();
+tellHidden();
+post({ type: 'start', token });

@@ -26,39 +26,79 @@ function gone(ms) {
   return `The node on this computer has not answered${since}. If it has ended, start it again and open its new link; if not, this page comes back by itself.`;
 }
 
-// Why one broadcast shows no picture, or an old one; else an empty string.
-export function tileSentence(player, broadcast) {
+// Why one broadcast shows no picture, or an old one; else an empty string. `takenAt` is when the
+// figures came.
+export function tileSentence(figures, takenAt, broadcast) {
   const name = nameOf(broadcast);
-  if (player.supported === false) {
+  if (figures.supported === false) {
     return `This browser has no decoder for ${broadcast.codec} (H.264). Chrome, Edge, Safari and Firefox have one; some builds of Chromium do not.`;
   }
-  if (player.drawn === 0) return `Waiting for the first picture of ${name}…`;
-  const old = performance.now() - player.lastDrawnAt;
+  if (figures.drawn === 0) return `Waiting for the first picture of ${name}…`;
+  const old = figures.freshForMs + performance.now() - takenAt;
   if (old > OLD_PICTURE_MS) return `No new picture from ${name} for ${Math.round(old / 1000)} s.`;
   return '';
 }
 
-export function routeWords(broadcast, members) {
-  const { route } = broadcast;
-  if (route === 'direct') return 'direct';
-  if (route === 'lan') return 'on this network';
-  if (route.startsWith('via:')) {
-    const peer = route.slice(4);
-    const member = members.find((one) => one.peer === peer);
-    return `through ${member ? nameOf(member) : shortPeer(peer)}`;
+// Why a broadcast that has sound is not heard, where the person did not choose it.
+export function soundWords(broadcast, sound, mixer) {
+  if (broadcast.sound === null) return '';
+  const { codec } = broadcast.sound;
+  if (!mixer.supported || sound?.supported === false) {
+    return `This browser cannot decode this sound (${codec}).`;
   }
   return '';
 }
 
-export function facts(broadcast, members) {
-  const words = [routeWords(broadcast, members)];
-  if (broadcast.width > 0) words.push(`${broadcast.width}×${broadcast.height}`);
-  if (broadcast.kbps !== null) words.push(`${(broadcast.kbps / 1000).toFixed(1)} Mbit/s`);
+// From the publisher over everybody who passes the pictures on, to this page.
+function pathWords(broadcast, state) {
+  const path = [...(broadcast.path ?? [])].reverse();
+  if (path.length === 0) return 'nobody feeds us';
+  const names = path.map((peer) => {
+    const member = state.members.find((one) => one.peer === peer);
+    return member ? nameOf(member) : peer === broadcast.publisher ? nameOf(broadcast) : shortPeer(peer);
+  });
+  const how = { direct: ' (direct)', lan: ' (this network)' }[broadcast.route] ?? '';
+  return `${names.join(' → ')} → you${how}`;
+}
+
+const round = (value) => String(Math.round(value));
+
+function rate(kbps) {
+  return kbps >= 1000 ? `${(kbps / 1000).toFixed(1)} Mbit/s` : `${round(kbps)} kbit/s`;
+}
+
+function soundRow(sound, described) {
+  if (sound === null || described === null) return ['Sound', 'none'];
+  const channels = { 1: 'mono', 2: 'stereo' }[described.channels] ?? `${described.channels} channels`;
+  const name = { opus: 'Opus', 'mp4a.40.2': 'AAC' }[described.codec] ?? described.codec;
+  return ['Sound', `${name} ${described.sample_rate / 1000} kHz ${channels} · ${round(sound.bufferedMs)} ms in hand`];
+}
+
+// The figures of one broadcast: [what, value], in order.
+export function detailRows(broadcast, figures, state) {
+  const [width, height] = figures.size ?? [broadcast.width, broadcast.height];
+  const rows = [
+    ['Picture', `${width}×${height} · ${round(figures.fps ?? 0)} fps · ${rate(figures.kbps ?? 0)}`],
+    ['Path', pathWords(broadcast, state)],
+  ];
+  const { latencyMs } = figures;
+  if (latencyMs) {
+    const error = broadcast.clock_error_ms;
+    const bound = error === null ? '' : ` ± ${Math.max(1, Math.round(error))}`;
+    rows.push(['Latency', `${round(latencyMs.p50)}${bound} ms · p99 ${round(latencyMs.p99)} ms`]);
+  }
   if (broadcast.latency_ms !== null) {
     const { p50, p99 } = broadcast.latency_ms;
-    words.push(`to this node ${Math.round(p50)} ms, p99 ${Math.round(p99)}`);
+    rows.push(['To this node', `${round(p50)} ms · p99 ${round(p99)} ms`]);
   }
-  return words.filter((word) => word !== '').join(' · ');
+  rows.push(soundRow(figures.sound, broadcast.sound));
+  const offset = figures.avOffsetMs?.p50;
+  if (offset !== undefined) {
+    rows.push(['Lip sync', `${offset > 0 ? '+' : ''}${round(offset)} ms`]);
+  }
+  const dry = figures.sound ? ` · sound ran dry ${figures.sound.underruns} times` : '';
+  rows.push(['Lost', `${broadcast.gaps} · ${figures.skipped} skipped · ${broadcast.stalls} stalls${dry}`]);
+  return rows;
 }
 
 export function endsWords(room) {

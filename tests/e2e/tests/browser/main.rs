@@ -1,0 +1,9 @@
+//! The viewer page in real browsers. One file a theme, one program for all: they link once.
+
+mod doors;
+mod looks;
+mod nodes;
+mod sound;
+mod starved;
+mod support;
+mod trouble;
