@@ -36,9 +36,10 @@ impl Sinks for Outlets {
         let mut sinks = self.recordings.sinks(broadcast.publisher, &formats);
         if let Some(page) = &self.page {
             for (sinks, track) in sinks.iter_mut().zip(tracks) {
-                if matches!(track.kind, TrackKind::Video { .. }) {
-                    sinks.extend(page.sink(broadcast.id, track.timescale));
-                }
+                sinks.extend(match track.kind {
+                    TrackKind::Video { .. } => page.sink(broadcast.id, track.timescale),
+                    TrackKind::Audio { .. } => page.sound_sink(broadcast.id, track.timescale),
+                });
             }
         }
         sinks

@@ -226,7 +226,6 @@ impl PageFeed {
     }
 
     /// The sink of a broadcast's sound; none where the page plays as much as it can.
-    #[allow(dead_code, reason = "sound is not subscribed to yet")]
     pub(super) fn sound_sink(
         &self,
         broadcast: BroadcastId,
