@@ -6,12 +6,7 @@
 pub mod decode;
 pub mod encode;
 mod font;
-mod mp4_boxes;
-mod mp4_index;
-pub mod mp4_sink;
-pub mod mp4_source;
-mod mp4_track;
-mod mp4_write;
+pub mod mp4;
 pub mod openh264_raw;
 pub mod pattern;
 pub mod picture;

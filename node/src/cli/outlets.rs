@@ -12,7 +12,7 @@ use super::say;
 use super::watching::Sinks;
 use crate::play::player::Sink;
 use crate::play::recorder::Recorder;
-use roommate_media::mp4_sink::SinkFormat;
+use roommate_media::source::{TrackFormat, VideoFormat};
 
 /// What `--out` records, and whether a page shows everything.
 pub(super) struct Outlets {
@@ -52,12 +52,20 @@ impl Outlets {
 impl Sinks for Outlets {
     fn of(&mut self, broadcast: &Broadcast, track: &CatalogTrack) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        if let TrackKind::Video { fps, .. } = track.kind
+        if let TrackKind::Video { width, height, fps } = track.kind
             && self.recorder.is_some()
             && self.records(broadcast.publisher)
             && let Some(recorder) = &mut self.recorder
         {
-            match recorder.sink(SinkFormat { timescale: track.timescale, fps }) {
+            let format = TrackFormat::Video(VideoFormat {
+                codec: track.codec.clone(),
+                width,
+                height,
+                timescale: track.timescale,
+                fps,
+                can_force_keyframe: false,
+            });
+            match recorder.sink(&format) {
                 Ok(sink) => sinks.push(sink),
                 Err(error) => recorder.fail(error.to_string()),
             }

@@ -9,7 +9,7 @@ use roommate_protocol::wire::catalog::{Catalog, CatalogTrack, TrackKind};
 use super::fail::Fail;
 use super::say;
 use roommate_clock::Clock;
-use roommate_media::mp4_source::Mp4Source;
+use roommate_media::mp4::Mp4Source;
 use roommate_media::openh264_raw;
 use roommate_media::source::{Source, TrackFormat};
 use roommate_media::spec::SourceSpec;
@@ -52,6 +52,7 @@ pub(super) fn open(wanted: Option<&str>, repeat: bool, clock: Clock) -> Result<O
         }
         SourceSpec::File(path) => {
             let source = Mp4Source::open(&path, clock, repeat).map_err(Fail::new)?;
+            source.notes().iter().for_each(|note| say::note(note));
             Ok(Opened { sources: vec![Box::new(source)], start, target_kbps: None })
         }
     }

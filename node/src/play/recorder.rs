@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::player::Sink;
 use roommate_media::ViewUnit;
-use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
+use roommate_media::mp4::{Mp4Sink, SinkError};
+use roommate_media::source::TrackFormat;
 
 /// About ten seconds of pictures: a disk may pause that long.
 const WAITING_MAX: usize = 300;
@@ -55,7 +56,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`SinkError`] if the file cannot be opened.
-    pub fn sink(&mut self, format: SinkFormat) -> Result<Box<dyn Sink>, SinkError> {
+    pub fn sink(&mut self, format: &TrackFormat) -> Result<Box<dyn Sink>, SinkError> {
         let work = match &mut self.work {
             Some(work) => {
                 // A thread that has ended told why.
@@ -66,7 +67,7 @@ impl Recorder {
         };
         Ok(Box::new(RecorderSink {
             units: work.units.clone(),
-            from: format.timescale.max(1),
+            from: format.timescale().max(1),
             to: work.timescale,
             failed: self.failed.clone(),
         }))
@@ -91,16 +92,16 @@ impl Recorder {
 impl Work {
     fn start(
         path: &std::path::Path,
-        format: SinkFormat,
+        format: &TrackFormat,
         failed: watch::Sender<Option<String>>,
     ) -> Result<Self, SinkError> {
-        let sink = Mp4Sink::create(path, format)?;
+        let sink = Mp4Sink::create(path, std::slice::from_ref(format))?;
         let (units, incoming) = sync_channel(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("roommate-record".into())
             .spawn(move || write(sink, &incoming, &failed))
             .map_err(|source| SinkError::Open { path: path.to_owned(), source })?;
-        Ok(Self { units, timescale: format.timescale.max(1), thread })
+        Ok(Self { units, timescale: format.timescale().max(1), thread })
     }
 }
 
@@ -111,7 +112,7 @@ fn write(
 ) -> Result<(), SinkError> {
     while let Ok(item) = items.recv() {
         let written = match item {
-            Item::Unit(unit) => sink.push(&unit),
+            Item::Unit(unit) => sink.push(0, &unit),
             Item::NextBroadcast => {
                 sink.next_broadcast();
                 Ok(())

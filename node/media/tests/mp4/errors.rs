@@ -50,9 +50,10 @@ fn what_is_no_mp4_or_has_no_video_to_send() {
     }
     assert!(refused(&dir.path("none.mp4")).starts_with("cannot read "));
     assert!(refused(dir.0.path()).ends_with("it is not a regular file"));
-    let sound = dir.path("sound.mp4");
-    ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", text(&sound)]);
-    assert!(refused(&sound).ends_with("it has no video track"));
+    let words = dir.path("words.mp4");
+    std::fs::write(dir.path("w.srt"), "1\n00:00:00,000 --> 00:00:01,000\nhello\n").unwrap();
+    ffmpeg(&["-i", text(&dir.path("w.srt")), "-c:s", "mov_text", text(&words)]);
+    assert!(refused(&words).ends_with("it has neither a video track nor a track of sound"));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure is told by failing")]
 
+mod both;
 mod errors;
+mod live;
 mod pass;
 mod sink;
+mod sound;
 mod tool;

@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use roommate_media::mp4_sink::{Mp4Sink, SinkError, SinkFormat};
+use roommate_media::mp4::{Mp4Sink, SinkError};
+use roommate_media::source::{TrackFormat, VideoFormat};
 
 use crate::tool::{
     boxes, copied, ffmpeg, fixture, packets, read, record, text, viewed, with_b_frames,
 };
+
+fn pictures(format: &VideoFormat) -> [TrackFormat; 1] {
+    [TrackFormat::Video(format.clone())]
+}
 
 #[test]
 fn a_file_cut_at_any_fragment_plays_to_there() {
@@ -55,9 +60,9 @@ fn a_killed_writer_loses_less_than_a_second() {
     let out = dir.path().join("out.mp4");
     let (format, units) = read(&fixture());
     for count in [26, 40, 60] {
-        let mut sink = Mp4Sink::create(&out, SinkFormat::from(&format)).unwrap();
+        let mut sink = Mp4Sink::create(&out, &pictures(&format)).unwrap();
         for unit in &viewed(&units)[..count] {
-            sink.push(unit).unwrap();
+            sink.push(0, unit).unwrap();
         }
         // As a kill leaves it: nothing more is written, nothing is closed in order.
         std::mem::forget(sink);
@@ -130,12 +135,12 @@ fn a_broadcast_with_a_later_zero_leaves_no_hole() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.mp4");
     let (format, units) = read(&fixture());
-    let mut sink = Mp4Sink::create(&out, SinkFormat::from(&format)).unwrap();
+    let mut sink = Mp4Sink::create(&out, &pictures(&format)).unwrap();
     for hours in 0..2 {
         sink.next_broadcast();
         for mut unit in viewed(&units) {
             unit.pts += hours * 3_600 * 12_800;
-            sink.push(&unit).unwrap();
+            sink.push(0, &unit).unwrap();
         }
     }
     sink.finish().unwrap();
@@ -165,18 +170,18 @@ fn frames(path: &Path) -> Vec<(u32, u32)> {
 #[test]
 fn a_full_disk_is_said_once_and_ends_only_the_recording() {
     let (format, units) = read(&fixture());
-    let mut sink = Mp4Sink::create(Path::new("/dev/full"), SinkFormat::from(&format)).unwrap();
+    let mut sink = Mp4Sink::create(Path::new("/dev/full"), &pictures(&format)).unwrap();
     let units = viewed(&units);
-    let error = sink.push(&units[0]).unwrap_err();
+    let error = sink.push(0, &units[0]).unwrap_err();
     assert!(matches!(error, SinkError::DiskFull { .. }), "{error}");
     assert_eq!(error.to_string(), "the disk is full: /dev/full ends at 0.0 s, and plays to there");
-    assert!(matches!(sink.push(&units[1]), Err(SinkError::Ended { .. })));
+    assert!(matches!(sink.push(0, &units[1]), Err(SinkError::Ended { .. })));
 }
 
 #[test]
 fn a_file_that_cannot_be_opened_is_said_at_once() {
-    let format = SinkFormat { timescale: 90_000, fps: (30, 1) };
-    let error = Mp4Sink::create(Path::new("/nowhere/out.mp4"), format).unwrap_err();
+    let (format, _) = read(&fixture());
+    let error = Mp4Sink::create(Path::new("/nowhere/out.mp4"), &pictures(&format)).unwrap_err();
     assert!(error.to_string().starts_with("cannot write to /nowhere/out.mp4: No such file"));
 }
 
@@ -187,9 +192,9 @@ fn without_a_picture_nothing_is_left_and_nothing_overwritten() {
     std::fs::write(&old, b"an older recording").unwrap();
     let (format, units) = read(&fixture());
     for path in [&fresh, &old] {
-        let mut sink = Mp4Sink::create(path, SinkFormat::from(&format)).unwrap();
+        let mut sink = Mp4Sink::create(path, &pictures(&format)).unwrap();
         // A picture that no decoder can begin with is none.
-        sink.push(&viewed(&units)[1]).unwrap();
+        sink.push(0, &viewed(&units)[1]).unwrap();
         let error = sink.finish().unwrap_err();
         assert!(matches!(error, SinkError::Empty { .. }));
         assert!(error.to_string().contains("no picture came"), "{error}");
@@ -206,9 +211,9 @@ fn a_pipe_gets_a_fragment_a_picture() {
     let out = dir.path().join("piped.mp4");
     let (format, units) = read(&fixture());
     let pipe = Box::new(std::fs::File::create(&out).unwrap());
-    let mut sink = Mp4Sink::stream("standard output", pipe, SinkFormat::from(&format));
+    let mut sink = Mp4Sink::stream("standard output", pipe, &pictures(&format)).unwrap();
     for unit in viewed(&units) {
-        sink.push(&unit).unwrap();
+        sink.push(0, &unit).unwrap();
     }
     sink.finish().unwrap();
     let file = std::fs::read(&out).unwrap();

@@ -6,15 +6,16 @@ use std::process::Command;
 
 use roommate_clock::Clock;
 use roommate_media::ViewUnit;
-use roommate_media::mp4_sink::{Mp4Sink, SinkFormat};
-use roommate_media::mp4_source::Mp4Source;
-use roommate_media::source::{Source, SourceControl, SourceError, SourceUnit, VideoFormat};
+use roommate_media::mp4::{Mp4Sink, Mp4Source};
+use roommate_media::source::{
+    AudioFormat, Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat,
+};
 
 pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bbb.mp4")
 }
 
-fn run(program: &str, args: &[&str]) -> (Vec<u8>, String) {
+pub(crate) fn run(program: &str, args: &[&str]) -> (Vec<u8>, String) {
     let output = Command::new(program).args(args).output().unwrap_or_else(|error| {
         panic!("{program} does not start ({error}); install it with: apt-get install ffmpeg")
     });
@@ -32,7 +33,7 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A moving picture with B-frames, delimiters and four slices, and a sound track to be ignored.
+/// A moving picture with B-frames, delimiters and four slices, and a track of sound.
 pub(crate) fn with_b_frames(path: &Path, more: &[&str]) {
     let video = "testsrc2=size=320x240:rate=30000/1001";
     let codec = ["-c:v", "libx264", "-bf", "3", "-g", "30", "-pix_fmt", "yuv420p", "-c:a", "aac"];
@@ -41,17 +42,53 @@ pub(crate) fn with_b_frames(path: &Path, more: &[&str]) {
     ffmpeg(&[&inputs[..], &codec, &fixed, more, &[text(path)]].concat());
 }
 
+/// What ffprobe says of each packet of a stream, in the order of the names.
+fn probe<const N: usize>(path: &Path, stream: &str, names: [&str; N]) -> Vec<[String; N]> {
+    let entries = format!("packet={}", names.join(","));
+    let args = ["-v", "error", "-select_streams", stream, "-show_entries", &entries];
+    let rest = ["-show_data_hash", "sha256", "-of", "compact=p=0:nk=0", text(path)];
+    let (out, errors) = run("ffprobe", &[&args[..], &rest].concat());
+    assert_eq!(errors, "", "{}", path.display());
+    // What a packet has beside itself breaks its line.
+    let out = String::from_utf8(out).unwrap().replace("\n|", "|");
+    let packet = |line: &str| {
+        let field = |name: &str| {
+            line.split('|')
+                .find_map(|it| Some(it.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+        };
+        field("pts").map(|_| names.map(|name| field(name).unwrap_or_default()))
+    };
+    out.lines().filter_map(packet).collect()
+}
+
 /// Presentation time, decoding time and whether it is a keyframe, of each packet as ffprobe sees it.
 pub(crate) fn packets(path: &Path) -> Vec<(i64, i64, bool)> {
-    let args = ["-v", "error", "-select_streams", "v:0", "-show_entries"];
-    let rest = ["packet=pts,dts,flags", "-of", "csv=p=0", text(path)];
-    let (out, _) = run("ffprobe", &[&args[..], &rest].concat());
-    let lines = String::from_utf8(out).unwrap();
-    let packet = |line: &str| {
-        let fields: Vec<&str> = line.split(',').collect();
-        (fields[0].parse().unwrap(), fields[1].parse().unwrap(), fields[2].starts_with('K'))
+    let packet = |[pts, dts, flags]: [String; 3]| {
+        (pts.parse().unwrap(), dts.parse().unwrap(), flags.starts_with('K'))
     };
-    lines.lines().map(packet).collect()
+    probe(path, "v:0", ["pts", "dts", "flags"]).into_iter().map(packet).collect()
+}
+
+/// Presentation time and SHA-256 of each packet of sound as ffprobe sees it.
+pub(crate) fn sound_packets(path: &Path) -> Vec<(i64, String)> {
+    let packet = |[pts, hash]: [String; 2]| {
+        (pts.parse().unwrap(), hash.strip_prefix("SHA256:").unwrap().to_owned())
+    };
+    probe(path, "a:0", ["pts", "data_hash"]).into_iter().map(packet).collect()
+}
+
+/// The same of our units.
+pub(crate) fn hashed(units: &[SourceUnit]) -> Vec<(i64, String)> {
+    let dir = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = (0..units.len()).map(|n| dir.path().join(n.to_string())).collect();
+    for (path, unit) in paths.iter().zip(units) {
+        std::fs::write(path, &unit.data).unwrap();
+    }
+    let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+    let (out, _) = run("sha256sum", &paths);
+    let lines = String::from_utf8(out).unwrap();
+    let hash = |line: &str| line.split_whitespace().next().unwrap().to_owned();
+    units.iter().zip(lines.lines()).map(|(unit, line)| (unit.pts, hash(line))).collect()
 }
 
 /// The NAL units of a file as ffmpeg copies them to Annex-B: all but parameter sets in their order,
@@ -87,15 +124,34 @@ pub(crate) fn open(path: &Path) -> Result<Mp4Source, SourceError> {
     Ok(Mp4Source::open(path, Clock::new(), false)?.unpaced())
 }
 
-/// All units of a file.
+/// All pictures of a file.
 pub(crate) fn read(path: &Path) -> (VideoFormat, Vec<SourceUnit>) {
+    let (tracks, units) = read_all(path);
+    let TrackFormat::Video(format) = &tracks[0] else { panic!("no pictures") };
+    (format.clone(), units.into_iter().filter(|unit| unit.track == 0).collect())
+}
+
+/// All units of a file.
+pub(crate) fn read_all(path: &Path) -> (Vec<TrackFormat>, Vec<SourceUnit>) {
     let mut source = open(path).unwrap();
     let control = SourceControl::new();
     let mut units = Vec::new();
     while let Some(unit) = source.next(&control).unwrap() {
         units.push(unit);
     }
-    (source.video().expect("pictures").clone(), units)
+    (source.tracks().to_vec(), units)
+}
+
+pub(crate) fn audio(tracks: &[TrackFormat]) -> &AudioFormat {
+    let mut audio = tracks.iter().filter_map(|track| match track {
+        TrackFormat::Audio(format) => Some(format),
+        TrackFormat::Video(_) => None,
+    });
+    audio.next().expect("sound")
+}
+
+pub(crate) fn of_track(units: &[SourceUnit], track: usize) -> Vec<SourceUnit> {
+    units.iter().filter(|unit| unit.track == track).cloned().collect()
 }
 
 /// What a viewer would get of them.
@@ -119,11 +175,20 @@ pub(crate) fn viewed(units: &[SourceUnit]) -> Vec<ViewUnit> {
         .collect()
 }
 
-/// Records units into a file and finishes it.
+/// Records pictures into a file and finishes it.
 pub(crate) fn record(path: &Path, format: &VideoFormat, units: &[ViewUnit]) {
-    let mut sink = Mp4Sink::create(path, SinkFormat::from(format)).unwrap();
+    let mut sink = Mp4Sink::create(path, &[TrackFormat::Video(format.clone())]).unwrap();
     for unit in units {
-        sink.push(unit).unwrap();
+        sink.push(0, unit).unwrap();
+    }
+    sink.finish().unwrap();
+}
+
+/// Records all tracks into a file and finishes it.
+pub(crate) fn record_all(path: &Path, formats: &[TrackFormat], units: &[SourceUnit]) {
+    let mut sink = Mp4Sink::create(path, formats).unwrap();
+    for (unit, viewed) in units.iter().zip(viewed(units)) {
+        sink.push(unit.track, &viewed).unwrap();
     }
     sink.finish().unwrap();
 }

@@ -1,24 +1,85 @@
-//! Where each picture of a track lies, how long it is and when it is decoded and shown: from the
+//! Where each picture or packet of a track lies, how long it is and when it is decoded and shown: from the
 //! sample tables (ISO/IEC 14496-12, 8.6 and 8.7) or from fragments (8.8).
 //!
-//! Every count and size is a stranger's word. Bound: pictures must lie in the file and may not add
-//! up to more than it, so an index takes at most a small multiple of the file's own length, and
-//! never more than [`SAMPLES_MAX`] entries.
+//! Every count and size is a stranger's word. Bound: what is listed must lie in the file and may not
+//! add up to more than it, over all tracks together, so the indices take at most a small multiple
+//! of the file's own length, and never more than [`SAMPLES_MAX`] entries.
 
-use mp4_atom::{Co64, Ctts, Stco, Stsc, Stss, Stsz, StszSamples, Stts, Tfdt, Tfhd, Trun};
+use std::fmt;
+use std::io::{Read, Seek};
+
+use mp4_atom::{Tfdt, Tfhd, Trun};
 use roommate_protocol::limits::ACCESS_UNIT_BYTES_MAX;
 
-use super::mp4_boxes::{child, children, leaf};
-use super::mp4_source::Mp4Error;
-use super::mp4_track::{Edit, Track};
+use super::boxes::{FileBox, child, children, leaf, read_body};
+use super::error::Mp4Error;
+use super::tables::Tables;
+use super::ticks::rescaled;
+use super::track::{Edit, Track};
 
-/// Pictures in one file: 36 hours at 60 a second, 256 MiB of index.
+/// Pictures and packets in one file: 20 hours at 60 and 50 a second, 256 MiB of index.
 const SAMPLES_MAX: usize = 8_000_000;
+
+/// Longest packet of sound. The longest that AAC and Opus allow have about 6 and 62 KiB.
+const PACKET_BYTES_MAX: usize = 64 * 1024;
+
+/// What an entry counts for at least when it is weighed against the length of the file, so that a
+/// list of empty promises is bounded as well.
+const WEIGHT_MIN: u64 = 3;
 
 /// `sample_is_non_sync_sample` (8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
-/// One picture of the track, in decoding order.
+/// What a track is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Picture,
+    Packet,
+}
+
+impl What {
+    pub(super) const fn bytes_max(self) -> usize {
+        match self {
+            Self::Picture => ACCESS_UNIT_BYTES_MAX,
+            Self::Packet => PACKET_BYTES_MAX,
+        }
+    }
+
+    /// Up to this size there is nothing to send: no NAL unit fits in two bytes (some writers leave
+    /// such a stub for a skipped picture), but a packet of silence can have one.
+    const fn stub(self) -> u32 {
+        match self {
+            Self::Picture => 2,
+            Self::Packet => 0,
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Picture => "picture",
+            Self::Packet => "sound packet",
+        })
+    }
+}
+
+/// What all indices of one file may take together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    file_length: u64,
+    bytes: u64,
+    samples: usize,
+}
+
+impl Budget {
+    /// All that a file of this length allows.
+    pub(super) fn of(file_length: u64) -> Self {
+        Self { file_length, bytes: 0, samples: 0 }
+    }
+}
+
+/// One picture or packet of the track, in decoding order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) offset: u64,
@@ -37,16 +98,17 @@ impl Sample {
     }
 }
 
-/// All pictures of a track.
+/// All pictures or packets of a track.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) samples: Vec<Sample>,
-    /// Decoding time at which a next picture would follow.
+    /// Decoding time at which a next one would follow.
     pub(super) end_dts: i64,
     /// The file ends in the middle of a fragment; what is whole is here.
     pub(super) cut_short: bool,
-    file_length: u64,
-    bytes: u64,
+    /// What is left for the next track.
+    pub(super) budget: Budget,
+    what: What,
     seen: usize,
 }
 
@@ -61,33 +123,33 @@ struct Claim {
 }
 
 impl Index {
-    /// An empty index of a file of this length.
-    pub(super) fn new(file_length: u64) -> Self {
-        Self { samples: Vec::new(), end_dts: 0, cut_short: false, file_length, bytes: 0, seen: 0 }
+    /// An empty index that may take what is left of the budget.
+    pub(super) fn new(what: What, budget: Budget) -> Self {
+        Self { samples: Vec::new(), end_dts: 0, cut_short: false, budget, what, seen: 0 }
     }
 
     fn add(&mut self, claim: &Claim) -> Result<(), Mp4Error> {
-        let number = self.seen;
+        let (what, number) = (self.what, self.seen);
         self.seen += 1;
-        if self.seen > SAMPLES_MAX {
+        self.budget.samples += 1;
+        if self.budget.samples > SAMPLES_MAX {
             return Err(Mp4Error::TooMany);
         }
         let dts = self.end_dts;
         self.end_dts = dts.saturating_add(i64::from(claim.duration));
-        // No NAL unit fits in two bytes: some writers leave such a stub for a skipped picture.
-        if claim.size <= 2 {
+        if claim.size <= what.stub() {
             return Ok(());
         }
-        if claim.size as usize > ACCESS_UNIT_BYTES_MAX {
-            return Err(Mp4Error::TooLong { number, bytes: claim.size.into() });
+        if claim.size as usize > what.bytes_max() {
+            return Err(Mp4Error::TooLong { what, number, bytes: claim.size.into() });
         }
         let end = claim.offset.saturating_add(claim.size.into());
-        if end > self.file_length {
-            return Err(Mp4Error::Beyond { number });
+        if end > self.budget.file_length {
+            return Err(Mp4Error::Beyond { what, number });
         }
-        self.bytes += u64::from(claim.size);
-        if self.bytes > self.file_length {
-            return Err(Mp4Error::Overlap);
+        self.budget.bytes += u64::from(claim.size).max(WEIGHT_MIN);
+        if self.budget.bytes > self.budget.file_length {
+            return Err(Mp4Error::Overlap(what));
         }
         let cts = i32::try_from(claim.cts).map_err(|_| Mp4Error::Broken("composition time"))?;
         let entry = claim.entry.checked_sub(1).and_then(|entry| u16::try_from(entry).ok());
@@ -184,6 +246,51 @@ impl Index {
         Ok(())
     }
 
+    /// Reads the tables and every fragment.
+    pub(super) fn fill(
+        &mut self,
+        track: &Track<'_>,
+        moofs: &[FileBox],
+        file: &mut (impl Read + Seek),
+    ) -> Result<(), Mp4Error> {
+        self.add_tables(track.tables)?;
+        for moof in moofs {
+            let body = read_body(file, moof)?;
+            match self.add_fragment(&body, moof.start, track) {
+                // A recording that was killed: what is whole is played.
+                Err(Mp4Error::Beyond { .. }) if !self.samples.is_empty() => {
+                    self.cut_short = true;
+                    break;
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts times in another timescale.
+    pub(super) fn rescale(&mut self, from: u32, to: u32) {
+        if from == to {
+            return;
+        }
+        for sample in &mut self.samples {
+            sample.cts = i32::try_from(rescaled(sample.cts.into(), from, to)).unwrap_or(0);
+            sample.dts = rescaled(sample.dts, from, to);
+        }
+        self.end_dts = rescaled(self.end_dts, from, to);
+    }
+
+    /// Keeps packets of sound that begin from `from` on and before `until`.
+    pub(super) fn keep_between(&mut self, from: i64, until: i64) {
+        let after = self.samples.iter().position(|sample| sample.pts() >= until);
+        if let Some(at) = after {
+            self.end_dts = self.samples[at].dts;
+            self.samples.truncate(at);
+        }
+        let first = self.samples.iter().position(|sample| sample.pts() >= from);
+        self.samples.drain(..first.unwrap_or(self.samples.len()));
+    }
+
     /// Keeps the part that an edit list asks for, in whole groups: from the last keyframe that is
     /// not after its start to the first keyframe that is not before its end.
     pub(super) fn keep(&mut self, edit: Edit) {
@@ -201,82 +308,5 @@ impl Index {
         let before = |sample: &Sample| sample.sync && sample.pts() <= edit.start;
         let first = self.samples.iter().rposition(before).unwrap_or(0);
         self.samples.drain(..first);
-    }
-}
-
-/// The sample tables of a track that is not fragmented.
-struct Tables {
-    sizes: Stsz,
-    times: Stts,
-    composition: Option<Ctts>,
-    runs: Stsc,
-    chunks: Vec<u64>,
-    sync: Option<Stss>,
-}
-
-impl Tables {
-    fn read(stbl: &[u8]) -> Result<Option<Self>, Mp4Error> {
-        let Some(sizes) = child(stbl, b"stsz") else {
-            return match child(stbl, b"stz2") {
-                Some(_) => Err(Mp4Error::Broken("compact size table, which is not supported")),
-                None => Ok(None),
-            };
-        };
-        let sizes: Stsz = leaf(sizes).ok_or(Mp4Error::Broken("size table"))?;
-        let times = child(stbl, b"stts").and_then(leaf).unwrap_or_default();
-        let composition = match child(stbl, b"ctts") {
-            Some(body) => Some(leaf(body).ok_or(Mp4Error::Broken("composition table"))?),
-            None => None,
-        };
-        let runs: Stsc = child(stbl, b"stsc").and_then(leaf).unwrap_or_default();
-        let ascending = runs.entries.is_sorted_by(|a, b| a.first_chunk < b.first_chunk);
-        if !ascending {
-            return Err(Mp4Error::Broken("chunk table"));
-        }
-        let chunks = match (child(stbl, b"stco"), child(stbl, b"co64")) {
-            (Some(body), _) => {
-                leaf::<Stco>(body).map(|stco| stco.entries.into_iter().map(u64::from).collect())
-            }
-            (None, Some(body)) => leaf::<Co64>(body).map(|co64| co64.entries),
-            (None, None) => Some(Vec::new()),
-        };
-        let chunks = chunks.ok_or(Mp4Error::Broken("chunk offsets"))?;
-        let sync = match child(stbl, b"stss") {
-            Some(body) => Some(leaf(body).ok_or(Mp4Error::Broken("keyframe table"))?),
-            None => None,
-        };
-        Ok(Some(Self { sizes, times, composition, runs, chunks, sync }))
-    }
-
-    fn count(&self) -> u32 {
-        match &self.sizes.samples {
-            StszSamples::Identical { count, .. } => *count,
-            StszSamples::Different { sizes } => u32::try_from(sizes.len()).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn size(&self, number: u32) -> Option<u32> {
-        match &self.sizes.samples {
-            StszSamples::Identical { count, size } => (number < *count).then_some(*size),
-            StszSamples::Different { sizes } => sizes.get(number as usize).copied(),
-        }
-    }
-
-    /// Samples in a chunk (counted from 0) and their sample description index.
-    fn run(&self, chunk: usize) -> Option<(u32, u32)> {
-        let number = u32::try_from(chunk + 1).ok()?;
-        let after = self.runs.entries.partition_point(|run| run.first_chunk <= number);
-        let run = self.runs.entries.get(after.checked_sub(1)?)?;
-        Some((run.samples_per_chunk, run.sample_description_index))
-    }
-
-    fn durations(&self) -> impl Iterator<Item = u32> + '_ {
-        let runs = self.times.entries.iter();
-        runs.flat_map(|run| std::iter::repeat_n(run.sample_delta, run.sample_count as usize))
-    }
-
-    fn offsets(&self) -> Option<impl Iterator<Item = i64> + '_> {
-        let runs = self.composition.as_ref()?.entries.iter();
-        Some(runs.flat_map(|run| std::iter::repeat_n(run.sample_offset, run.sample_count as usize)))
     }
 }
