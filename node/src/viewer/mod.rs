@@ -11,6 +11,7 @@ mod hub;
 mod session;
 mod socket;
 mod state;
+mod stream;
 mod wire;
 
 use std::fmt;
@@ -86,6 +87,7 @@ pub struct Viewer {
     url: String,
     hub: UnitHub,
     state: watch::Sender<socket::StateText>,
+    broadcasts: watch::Sender<Vec<PageBroadcast>>,
     pages: Arc<Semaphore>,
     cancel: CancellationToken,
     sockets: TaskTracker,
@@ -98,6 +100,7 @@ struct Shared {
     session: Session,
     hub: UnitHub,
     state: watch::Receiver<socket::StateText>,
+    broadcasts: watch::Receiver<Vec<PageBroadcast>>,
     pages: Arc<Semaphore>,
     clock: Clock,
     requests: Option<mpsc::Sender<PageRequest>>,
@@ -117,6 +120,7 @@ impl Viewer {
         let session = Session::new(addr.port());
         let url = format!("http://{addr}/#{}", session.launch_token());
         let (state, state_seen) = watch::channel(socket::encode_state(&PageState::default()));
+        let (broadcasts, broadcasts_seen) = watch::channel(Vec::new());
         let hub = UnitHub::new(config.clock);
         let (pages, cancel) = (Arc::new(Semaphore::new(MAX_PAGES)), CancellationToken::new());
         let sockets = TaskTracker::new();
@@ -124,6 +128,7 @@ impl Viewer {
             session,
             hub: hub.clone(),
             state: state_seen,
+            broadcasts: broadcasts_seen,
             pages: Arc::clone(&pages),
             clock: config.clock,
             requests: config.requests,
@@ -131,7 +136,7 @@ impl Viewer {
             sockets: sockets.clone(),
         });
         let server = tokio::spawn(serve(listener, router(addr, shared), cancel.clone()));
-        Ok(Self { addr, url, hub, state, pages, cancel, sockets, server })
+        Ok(Self { addr, url, hub, state, broadcasts, pages, cancel, sockets, server })
     }
 
     /// Where it listens.
@@ -151,6 +156,7 @@ impl Viewer {
 
     /// Tells all pages, and those to come, how things stand. Never blocks; only the newest counts.
     pub fn publish_state(&self, state: &PageState) {
+        self.broadcasts.send_replace(state.broadcasts.clone());
         self.state.send_replace(socket::encode_state(state));
     }
 
@@ -190,6 +196,7 @@ fn router(addr: SocketAddr, shared: Arc<Shared>) -> Router {
     assets::routes()
         .route("/session", post(session::open))
         .route("/live", get(socket::open))
+        .route("/stream/{name}", get(stream::open))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
         // Outermost: nothing is looked at before the guard has let it pass.
