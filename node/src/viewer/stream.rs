@@ -54,6 +54,7 @@ pub(super) async fn open(
             return (StatusCode::NOT_IMPLEMENTED, format!("{error}\n")).into_response();
         }
     };
+    let kind = muxer.mime();
     let reader = Reader {
         version: shared.hub.watch(),
         shared,
@@ -68,7 +69,7 @@ pub(super) async fn open(
         let piece = reader.next().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), reader))
     });
-    ([(header::CONTENT_TYPE, "video/mp4")], Body::from_stream(body)).into_response()
+    ([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response()
 }
 
 /// What the broadcast is made of: pictures first, then sound, where that has come.

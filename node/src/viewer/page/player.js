@@ -54,7 +54,7 @@ export class Player {
     this.codec = codec;
     this.supported = null;
     const config = { codec, optimizeForLatency: true };
-    const can = 'VideoDecoder' in globalThis
+    const can = Player.usable && 'VideoDecoder' in globalThis
       ? await VideoDecoder.isConfigSupported(config).catch(() => ({ supported: false }))
       : { supported: false };
     if (codec !== this.codec) return;

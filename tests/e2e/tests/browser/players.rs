@@ -3,12 +3,13 @@
 
 use std::process::Command;
 
+use e2e::browser::Browser;
 use e2e::clip::SoundCodec;
 use e2e::stage::Stage;
 use e2e::studio::Studio;
 use serde_json::Value;
 
-use crate::support::flash_and_beep;
+use crate::support::{SOON, figure, flash_and_beep, open, says};
 
 /// What ffprobe reads of an address in so many seconds: its packets, and what it complains of.
 fn probe(url: &str, seconds: u32) -> (Value, String) {
@@ -47,4 +48,27 @@ fn ffprobe_reads_ten_seconds_of_pictures_and_sound() {
     }
     let (_, said) = probe(&format!("{place}stream/nobody.mp4?token={token}"), 1);
     assert!(said.contains("404"), "{said}");
+}
+
+#[test]
+fn a_browser_without_webcodecs_plays_the_slower_way_and_says_so() {
+    let stage = Stage::new();
+    let mut studio = Studio::open();
+    let clip = flash_and_beep(&stage, "clip", SoundCodec::Opus, 60);
+    let mut browser = Browser::start(&stage);
+    browser.before("delete window.VideoDecoder");
+    open(&mut browser, &studio);
+    studio.publish("Ada", clip, (320, 180), SoundCodec::Opus);
+    let drawn = "window.__roommate.broadcasts[0]?.drawn ?? 0";
+    browser.until(drawn, SOON, |drawn| drawn.as_u64() > Some(150));
+    let words = "document.querySelector('.sound-words').textContent";
+    browser.until(words, SOON, says("no WebCodecs for H.264"));
+    browser.until("!document.querySelector('#turn-on').hidden", SOON, |shown| shown == true);
+    browser.click("#turn-on");
+    browser.until("document.querySelector('video').muted", SOON, |muted| muted == false);
+    let before = figure(&mut browser, 0, "drawn").as_u64();
+    browser.until(drawn, SOON, |now| now.as_u64() > before.map(|count| count + 60));
+    let behind = figure(&mut browser, 0, "behindMs.p50");
+    eprintln!("the slower way: {behind} ms behind what has come");
+    assert!(behind.as_f64() <= Some(350.0), "{behind}");
 }
