@@ -1,8 +1,8 @@
-//! The viewer page: a small web server on a loopback address that shows a browser on this machine
-//! what is in the room.
+//! The viewer page: a small web server that shows a browser what is in the room, on this machine or,
+//! where the person names an address of it, on a phone of the same network.
 //!
 //! It takes state and access units from the node and never blocks it: a page that is slow skips to
-//! the newest keyframe. It listens on loopback alone, and whoever does not hold the launch token of
+//! the newest keyframe. It listens on one address, loopback unless told otherwise, and whoever does not hold the launch token of
 //! this process gets the empty page and nothing else. It decides nothing about the room.
 
 mod assets;
@@ -47,7 +47,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// What the page server needs to know.
 #[derive(Debug)]
 pub struct ViewerConfig {
-    /// Where to listen; a loopback address. Port 0 takes a free one.
+    /// Where to listen; one address, by which browsers must call it. Port 0 takes a free one.
+    /// Beyond loopback, what is sent travels in the clear, the token included.
     pub addr: SocketAddr,
     /// The node's clocks: the page measures latency against the steady one.
     pub clock: Clock,
@@ -68,9 +69,12 @@ pub enum PageRequest {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewerError {
-    /// Others could reach it.
-    #[error("the viewer page may only listen on this machine (127.0.0.1 or [::1]), not on {0}")]
-    NotLoopback(SocketAddr),
+    /// No browser can call it by that name, and every network would reach it.
+    #[error(
+        "the viewer page listens on one address, not on all of them ({0}); give --viewer this \
+         machine's own on the network of the phone, such as 192.168.1.5:8080"
+    )]
+    Everywhere(SocketAddr),
     /// The address cannot be had.
     #[error("the viewer page cannot listen on {addr}: {source}; choose another with --viewer")]
     Bind {
@@ -111,8 +115,8 @@ struct Shared {
 impl Viewer {
     /// Listens, and serves from then on.
     pub async fn start(config: ViewerConfig) -> Result<Self, ViewerError> {
-        if !config.addr.ip().is_loopback() {
-            return Err(ViewerError::NotLoopback(config.addr));
+        if config.addr.ip().is_unspecified() {
+            return Err(ViewerError::Everywhere(config.addr));
         }
         let bind = |source| ViewerError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind)?;
