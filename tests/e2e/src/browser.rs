@@ -96,15 +96,6 @@ impl Browser {
         assert!(opened.find("errorText").is_none(), "{url}: {opened}");
     }
 
-    /// Runs this script before each page that is opened from now on: what a browser lacks is taken
-    /// away here.
-    ///
-    /// # Panics
-    /// If the browser refuses.
-    pub fn before_pages(&mut self, script: &str) {
-        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": script}));
-    }
-
     /// The value of a JavaScript expression; promises are awaited.
     ///
     /// # Panics
