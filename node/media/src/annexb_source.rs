@@ -25,16 +25,15 @@ use roommate_protocol::time::Mono;
 use super::annexb_units::{Ready, Refused, Units, rate};
 use super::arrival::{Arrivals, hold};
 use super::feed::{Fed, Feed};
+use super::pace::{Met, meet};
 use super::pauses::Pauses;
 use super::pipe::CHUNK_BYTES;
-use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
+use super::source::{
+    Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat, open_file,
+};
 
 /// Units of `pts` in a second.
 pub const TIMESCALE: u32 = 90_000;
-
-/// A source this late (the machine slept, or was stopped) goes on from now and says so by a jump of
-/// its time stamps, rather than rush through what it missed.
-const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// A byte stream as a source.
 #[derive(Debug)]
@@ -71,11 +70,7 @@ struct Reading {
 impl AnnexBSource {
     /// Opens a file; `repeat` begins anew at its end, without a seam in the times.
     pub fn open(path: &Path, clock: Clock, repeat: bool) -> Result<Self, SourceError> {
-        let failed = |source| SourceError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(refused(path, &"it is not a regular file"));
-        }
+        let file = open_file(path)?;
         let (number, anchor, shift) = (0, None, 0);
         let buffer = vec![0; CHUNK_BYTES];
         let reading = Reading { file, buffer, repeat, paced: true, number, anchor, shift };
@@ -135,12 +130,12 @@ impl AnnexBSource {
                 return Ok(false);
             }
             if self.ended {
-                return Err(refused(&self.name, &self.units.why_nothing()));
+                return Err(SourceError::unusable(&self.name, &self.units.why_nothing()));
             }
             self.read(control)?;
         }
         let Some(sps) = self.units.sps() else {
-            return Err(refused(&self.name, &Refused::NoKeyframe));
+            return Err(SourceError::unusable(&self.name, &Refused::NoKeyframe));
         };
         self.fps = rate(Some(&sps));
         if sps.frame_rate().is_none() {
@@ -198,7 +193,7 @@ impl AnnexBSource {
                 }
             },
         };
-        done.map_err(|why| refused(&self.name, &why))
+        done.map_err(|why| SourceError::unusable(&self.name, &why))
     }
 
     /// When a picture is shown and taken; `None` when told to stop while it waited.
@@ -241,16 +236,16 @@ impl Reading {
             u64::try_from(at / u128::from(num)).unwrap_or(u64::MAX)
         };
         let (ticks, after) = (of(TIMESCALE.into()), Duration::from_micros(of(1_000_000)));
-        let now = clock.mono();
-        let anchor = *self.anchor.get_or_insert(now);
-        let due = anchor + after;
-        let late = now.since(due);
-        if self.paced && late > LATE_MAX {
-            self.anchor = Some(anchor + late);
-            let lost = late.as_micros() * u128::from(TIMESCALE) / 1_000_000;
-            self.shift = self.shift.saturating_add(i64::try_from(lost).unwrap_or(0));
-        } else if self.paced && control.sleep(due.since(now)) {
-            return None;
+        let anchor = *self.anchor.get_or_insert_with(|| clock.mono());
+        let met = if self.paced { meet(clock, anchor + after, control) } else { Met::Due };
+        match met {
+            Met::Due => {}
+            Met::Stopped => return None,
+            Met::Late(late) => {
+                self.anchor = Some(anchor + late);
+                let lost = late.as_micros() * u128::from(TIMESCALE) / 1_000_000;
+                self.shift = self.shift.saturating_add(i64::try_from(lost).unwrap_or(0));
+            }
         }
         self.number += 1;
         Some((i64::try_from(ticks).ok()?.saturating_add(self.shift), clock.mono()))
@@ -285,8 +280,4 @@ impl Source for AnnexBSource {
             self.read(control)?;
         }
     }
-}
-
-fn refused(name: &Path, why: &dyn std::fmt::Display) -> SourceError {
-    SourceError::Unusable { path: name.to_owned(), why: why.to_string() }
 }

@@ -1,7 +1,11 @@
-//! Deadlines at a fixed rate on the steady clock, for sources that make what they send.
+//! When something goes out, on the steady clock.
 //!
-//! They are absolute: nothing drifts and no delay gathers. A machine that slept or cannot keep up is
-//! late by [`LATEST`] at most: then deadlines are skipped, and never is anything made and dropped.
+//! [`Pace`]: deadlines at a fixed rate, for sources that make what they send. They are absolute:
+//! nothing drifts and no delay gathers. A machine that slept or cannot keep up is late by [`LATEST`]
+//! at most: then deadlines are skipped, and never is anything made and dropped.
+//!
+//! [`meet`]: one deadline, for sources of files, which skip nothing. Pipes have a time of their own:
+//! see [`super::arrival`] and [`super::ts`].
 
 use std::time::Duration;
 
@@ -13,6 +17,38 @@ use super::source::SourceControl;
 /// How late something may be made; what would be later is not made at all. Long enough for a hiccup
 /// of the machine, short enough that nobody sees a rush of old pictures.
 pub const LATEST: Duration = Duration::from_millis(500);
+
+/// How a deadline was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// In time, or nearly.
+    Due,
+    /// It passed so long ago that it is not to be made up for: the machine slept, or was stopped.
+    /// Whoever plays goes on from now and says so by a jump of its time stamps, rather than rush
+    /// through what it missed.
+    Late(Duration),
+    /// The source was told to stop.
+    Stopped,
+}
+
+/// Waits until `due`, unless that was more than [`LATEST`] ago.
+pub(super) fn meet(clock: Clock, due: Mono, control: &SourceControl) -> Met {
+    let now = clock.mono();
+    let late = now.since(due);
+    if control.sleep(due.since(now)) {
+        Met::Stopped
+    } else if late > LATEST {
+        Met::Late(late)
+    } else {
+        Met::Due
+    }
+}
+
+/// A time moved by this many microseconds; not before the clock's zero.
+pub(super) fn moved(at: Mono, micros: i128) -> Mono {
+    let moved = i128::from(at.as_micros()).saturating_add(micros);
+    Mono::from_micros(u64::try_from(moved.max(0)).unwrap_or(u64::MAX))
+}
 
 /// Deadlines from a start on.
 pub(super) struct Pace {

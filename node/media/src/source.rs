@@ -3,8 +3,10 @@
 //! A source blocks on a thread of its own and paces itself in real time. It never drops an access
 //! unit that it has made; whoever has no room for one slows down nobody but its own thread.
 
+use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -145,6 +147,23 @@ pub enum SourceError {
         /// What is wrong with it, and what to do.
         why: String,
     },
+}
+
+impl SourceError {
+    /// What is at `path` cannot be sent, for this reason.
+    pub(crate) fn unusable(path: &Path, why: &dyn fmt::Display) -> Self {
+        Self::Unusable { path: path.to_owned(), why: why.to_string() }
+    }
+}
+
+/// Opens a file for a source: one that can be read again from its beginning, so no folder, no pipe.
+pub(crate) fn open_file(path: &Path) -> Result<File, SourceError> {
+    let failed = |source| SourceError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_file() {
+        return Ok(file);
+    }
+    Err(SourceError::unusable(path, &"it is not a regular file"))
 }
 
 /// How the rest of the node speaks to a running source, from any thread.

@@ -72,7 +72,7 @@ pub enum SourceSpecError {
     NotYet(String),
     /// No such kind of source.
     #[error(
-        "there is no source '{0}'; use test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound] or file:PATH"
+        "there is no source '{0}'; use test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound], file:PATH or -"
     )]
     Unknown(String),
     /// `file:` without a path.

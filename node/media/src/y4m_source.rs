@@ -23,7 +23,9 @@ use super::feed::{Fed, Feed};
 use super::pace::LATEST;
 use super::picture::Picture;
 use super::pipe::CHUNK_BYTES;
-use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
+use super::source::{
+    Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat, open_file,
+};
 use super::y4m_header::{HeaderError, LINE_BYTES_MAX, Layout, StreamHeader};
 
 /// Units of `pts` in a second.
@@ -63,14 +65,10 @@ enum Broken {
 impl Y4mSource {
     /// Opens a file; `repeat` begins anew at its end. It is encoded at `kbits` kilobits a second.
     pub fn open(path: &Path, clock: Clock, repeat: bool, kbits: u32) -> Result<Self, SourceError> {
-        let failed = |source| SourceError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(unusable(path, &"it is not a regular file"));
-        }
+        let file = open_file(path)?;
         let input = Input { from: Origin::File { file, repeat }, held: Vec::new(), at: 0 };
         let opened = Self::begin(path, input, clock, kbits, &SourceControl::new())?;
-        opened.ok_or_else(|| unusable(path, &HeaderError::NotY4m))
+        opened.ok_or_else(|| SourceError::unusable(path, &HeaderError::NotY4m))
     }
 
     /// Reads the header off a pipe; `None` when told to stop before it came. `first` is what
@@ -111,10 +109,10 @@ impl Y4mSource {
         let line = match input.line(name, control) {
             Ok(line) => line,
             Err(Broken::Stopped) => return Ok(None),
-            Err(Broken::End) => return Err(unusable(name, &HeaderError::NotY4m)),
+            Err(Broken::End) => return Err(SourceError::unusable(name, &HeaderError::NotY4m)),
             Err(Broken::Failed(error)) => return Err(error),
         };
-        let header = StreamHeader::parse(&line).map_err(|why| unusable(name, &why))?;
+        let header = StreamHeader::parse(&line).map_err(|why| SourceError::unusable(name, &why))?;
         let layout = header.layout();
         let picture = Picture::new(layout.shown.0, layout.shown.1);
         let per_second = header.fps.0.div_ceil(header.fps.1).max(1);
@@ -158,7 +156,7 @@ impl Y4mSource {
         let line = self.input.line_or_end(&self.name, control, &mut waited)?;
         if line.split(|&byte| byte == b' ').next() != Some(b"FRAME") {
             let why = HeaderError::NotAFrame(self.number);
-            return Err(Broken::Failed(unusable(&self.name, &why)));
+            return Err(Broken::Failed(SourceError::unusable(&self.name, &why)));
         }
         self.input.take(&self.name, &mut self.raw, self.layout.bytes, control, &mut waited)?;
         Ok(waited)
@@ -316,7 +314,7 @@ impl Input {
             let found = rest.iter().position(|&byte| byte == b'\n');
             let count = found.unwrap_or(rest.len());
             if line.len() + count > LINE_BYTES_MAX {
-                return Err(Broken::Failed(unusable(name, &HeaderError::NotY4m)));
+                return Err(Broken::Failed(SourceError::unusable(name, &HeaderError::NotY4m)));
             }
             line.extend_from_slice(&rest[..count]);
             self.at += count + usize::from(found.is_some());
@@ -359,8 +357,4 @@ fn read_once(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
             done => return done,
         }
     }
-}
-
-fn unusable(name: &Path, why: &dyn std::fmt::Display) -> SourceError {
-    SourceError::Unusable { path: name.to_owned(), why: why.to_string() }
 }

@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use libp2p::Multiaddr;
 
 /// Brackets that the documentation would take for links.
-const SOURCE_HELP: &str = "What to publish: test[:WxH[@FPS]][,KBITS][,gop=SECONDS] or file:PATH";
+const SOURCE_HELP: &str = "What to publish: test[:WxH[@FPS]][,KBITS][,gop=SECONDS][,nosound], \
+     file:PATH (MP4, MPEG-TS, H.264 or y4m), or - for standard input (MPEG-TS, H.264 or y4m)";
 
 /// Live video rooms without a media server.
 #[derive(Debug, Parser)]
@@ -33,11 +34,11 @@ pub enum Command {
     Publish(PublishArgs),
     /// Watch a room
     Watch(WatchArgs),
-    /// Publish and watch in one
+    /// Publish and watch in one (not in this version)
     Call(LaterArgs),
-    /// Feed others without watching
+    /// Feed others without watching (not in this version)
     Forward(LaterArgs),
-    /// Say what stands between this machine and a room
+    /// Say what stands between this machine and a room (not in this version)
     Doctor(LaterArgs),
 }
 
@@ -59,10 +60,10 @@ pub struct Common {
     /// Where to listen (repeatable; default: a port of its own on every interface, QUIC)
     #[arg(long, env = "ROOMMATE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<Multiaddr>,
-    /// Do not look for members on the local network
+    /// Do not look for members on the local network (this version never does)
     #[arg(long, env = "ROOMMATE_NO_MDNS", value_parser = on_or_off())]
     pub no_mdns: bool,
-    /// Ask the router for an open port (UPnP)
+    /// Ask the router for an open port by UPnP (not in this version)
     #[arg(long, env = "ROOMMATE_PORT_MAPPING", value_parser = on_or_off())]
     pub port_mapping: bool,
     /// Where the viewer page is served: this machine alone unless you name its address on a network
@@ -107,13 +108,13 @@ pub enum RoomCommand {
     Create(RoomCreateArgs),
     /// Say what a link holds
     Show(RoomShowArgs),
-    /// Make a narrower link
+    /// Make a narrower link (not in this version)
     Invite(LaterArgs),
-    /// List who is in the room
+    /// List who is in the room (not in this version)
     Members(LaterArgs),
-    /// Remove somebody
+    /// Remove somebody (not in this version)
     Kick(LaterArgs),
-    /// Close the room
+    /// Close the room (not in this version)
     Close(LaterArgs),
 }
 
@@ -184,13 +185,15 @@ pub struct WatchArgs {
     /// it, --out takes whoever was announced first)
     #[arg(long, value_name = "PEER")]
     pub peer: Option<String>,
-    /// Ask this member to feed us
+    /// Ask this member to feed us (not in this version)
     #[arg(long, value_name = "PEER")]
     pub parent: Option<String>,
-    /// Record into this file (implies --no-open)
+    /// Record one broadcast into this file; -: write it to standard output as MPEG-TS, for a player
+    /// (each implies --no-open)
     #[arg(long, env = "ROOMMATE_OUT", value_name = "FILE.mp4|-")]
     pub out: Option<PathBuf>,
-    /// Record every broadcast into this folder
+    /// Record every publisher into a file of its own in this folder, which is made if it is not
+    /// there (implies --no-open)
     #[arg(long, env = "ROOMMATE_RECORD", value_name = "DIR")]
     pub record: Option<PathBuf>,
     /// How late a picture may be before a newer group replaces it, in milliseconds

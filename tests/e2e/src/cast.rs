@@ -47,14 +47,21 @@ impl Roommate {
         roommate
     }
 
-    /// A line as somebody types it into a shell, with a data folder of their own. Listens where the
-    /// line says: give it a host.
+    /// A line as somebody types it into a shell, with a data folder of their own; of a pipeline the
+    /// last program's end counts. Listens where the line says: give it a host.
     #[must_use]
     pub fn typed(stage: &Stage, host: &Host, name: &str, line: &str) -> Self {
         let mut roommate =
             Self { name: name.to_owned(), command: host.command(Path::new("/bin/sh")) };
         clean(&mut roommate.command, stage);
-        roommate.command.args(["-c", &format!("exec {line}")]);
+        // The shell of a pipeline outlives an interrupt, to tell how the last program ended; what it
+        // starts does not inherit that.
+        let script = if line.contains(" | ") {
+            format!("trap : INT; {line}")
+        } else {
+            format!("exec {line}")
+        };
+        roommate.command.args(["-c", &script]);
         roommate.command.env("ROOMMATE_DATA_DIR", stage.path(name));
         roommate
     }

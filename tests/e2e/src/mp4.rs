@@ -70,11 +70,24 @@ pub fn coded(path: &Path) -> annexb::Stream {
 /// If ffprobe cannot read the file.
 #[must_use]
 pub fn packets(path: &Path) -> Vec<Packet> {
+    packets_of(path, "v:0")
+}
+
+/// How many packets the track of sound has; 0 without one.
+///
+/// # Panics
+/// If ffprobe cannot read the file.
+#[must_use]
+pub fn packets_of_sound(path: &Path) -> usize {
+    packets_of(path, "a:0").len()
+}
+
+fn packets_of(path: &Path, stream: &str) -> Vec<Packet> {
     let args = [
         "-v",
         "error",
         "-select_streams",
-        "v:0",
+        stream,
         "-show_entries",
         "packet=pts_time,dts_time",
         "-of",

@@ -209,6 +209,13 @@ impl Process {
         self.signal(Signal::INT);
     }
 
+    /// SIGINT to it and to all that it started, as a terminal's Ctrl-C sends it.
+    pub fn interrupt_group(&self) {
+        if !self.ear.lock().exited {
+            let _ = rustix::process::kill_process_group(pid_of(&self.child), Signal::INT);
+        }
+    }
+
     /// SIGSTOP: it stands still until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.signal(Signal::STOP);

@@ -1,5 +1,7 @@
 //! What the README tells people to type, and which of the two who type it for us does: the suite
-//! `e2e` or `cargo xtask readme`. Reads the text; runs nothing.
+//! `e2e` or `cargo xtask readme`. Reads the text; runs nothing. What all documents name: [`named`].
+
+pub mod named;
 
 /// Who runs a command of the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

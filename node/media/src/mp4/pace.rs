@@ -4,18 +4,14 @@
 //! anew from the whole each time, so that rounding never adds up. Bound: the index that it is given.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
 use super::index::Sample;
 use super::ticks::{Ticks, narrowed};
+use crate::pace::{Met, meet, moved};
 use crate::source::SourceControl;
-
-/// A source this late (the machine slept, or was stopped) goes on from now and says so by a jump of
-/// its time stamps, rather than rush through what it missed.
-const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// One track that is being played.
 #[derive(Debug)]
@@ -87,20 +83,16 @@ impl Pace {
         if !self.paced {
             return !control.is_stopped();
         }
-        let now = self.clock.mono();
-        let anchor = *self.anchor.get_or_insert_with(|| moved(now, -dts.micros()));
-        let due = moved(anchor, dts.micros());
-        let late = now.since(due);
-        if late > LATE_MAX {
-            // Clock and time stamps stay together: both have moved on by the same pause.
-            self.paused_us += i128::try_from(late.as_micros()).unwrap_or(0);
-            return !control.is_stopped();
+        let clock = self.clock;
+        let anchor = *self.anchor.get_or_insert_with(|| moved(clock.mono(), -dts.micros()));
+        match meet(clock, moved(anchor, dts.micros()), control) {
+            Met::Due => true,
+            Met::Stopped => false,
+            Met::Late(late) => {
+                // Clock and time stamps stay together: both have moved on by the same pause.
+                self.paused_us += i128::try_from(late.as_micros()).unwrap_or(0);
+                true
+            }
         }
-        !control.sleep(due.since(now))
     }
-}
-
-fn moved(at: Mono, micros: i128) -> Mono {
-    let moved = i128::from(at.as_micros()).saturating_add(micros);
-    Mono::from_micros(u64::try_from(moved.max(0)).unwrap_or(u64::MAX))
 }

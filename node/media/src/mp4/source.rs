@@ -21,7 +21,7 @@ use super::pace::{Line, Pace};
 use super::pictures::Pictures;
 use super::ticks::Ticks;
 use super::track;
-use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
+use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, open_file};
 
 /// Stands behind why a file's sound is left out.
 const MENDS_SOUND: &str = "; convert it with 'ffmpeg -i FILE -c:v copy -c:a aac OUT.mp4'";
@@ -51,11 +51,7 @@ impl Mp4Source {
     /// [`SourceError::Read`] if the file cannot be read, [`SourceError::Unusable`] with a sentence
     /// of what to do if nothing of it can be sent.
     pub fn open(path: &Path, clock: Clock, repeat: bool) -> Result<Self, SourceError> {
-        let read = |source| SourceError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        if !file.metadata().map_err(read)?.is_file() {
-            return Err(unusable(path, &"it is not a regular file"));
-        }
+        let file = open_file(path)?;
         Self::read(path, file, clock, repeat).map_err(|why| told(path, why))
     }
 
@@ -216,10 +212,6 @@ fn scan(file: &mut File) -> Result<(Vec<u8>, Vec<FileBox>, u64), Mp4Error> {
 fn told(path: &Path, why: Mp4Error) -> SourceError {
     match why {
         Mp4Error::Io(source) => SourceError::Read { path: path.to_owned(), source },
-        why => unusable(path, &why),
+        why => SourceError::unusable(path, &why),
     }
-}
-
-fn unusable(path: &Path, why: &dyn std::fmt::Display) -> SourceError {
-    SourceError::Unusable { path: path.to_owned(), why: why.to_string() }
 }

@@ -12,11 +12,8 @@ use roommate_protocol::time::Mono;
 use super::sound::Packet;
 use super::timeline::TICKS_PER_S;
 use super::video::Picture;
+use crate::pace::{Met, meet, moved};
 use crate::source::{SourceControl, SourceUnit};
-
-/// A file this late (the machine slept, or was stopped) goes on from now and says so by a jump of
-/// its time stamps, rather than rush through what it missed.
-const LATE_MAX: Duration = Duration::from_millis(500);
 
 /// A pipe may be this far ahead of real time: bursts of an encoder are less.
 const AHEAD_MAX: i64 = TICKS_PER_S;
@@ -158,16 +155,14 @@ impl Delivery {
     }
 
     fn wait_file(&mut self, at: i64, control: &SourceControl) -> Option<Mono> {
-        let now = self.clock.mono();
-        let (began, first) = *self.anchor.get_or_insert((now, at));
-        let due = moved(began, at - first);
-        let late = now.since(due);
-        if late > LATE_MAX {
+        let clock = self.clock;
+        let (began, first) = *self.anchor.get_or_insert_with(|| (clock.mono(), at));
+        let micros = i128::from(at - first) * 1_000_000 / i128::from(TICKS_PER_S);
+        match meet(clock, moved(began, micros), control) {
+            Met::Due => {}
+            Met::Stopped => return None,
             // Clock and time stamps stay together: both have moved on by the same pause.
-            let ticks = late.as_micros() * TICKS_PER_S as u128 / 1_000_000;
-            self.shift = self.shift.saturating_add(i64::try_from(ticks).unwrap_or(0));
-        } else if control.sleep(due.since(now)) {
-            return None;
+            Met::Late(late) => self.shift = self.shift.saturating_add(ticks(late)),
         }
         Some(self.clock.mono())
     }
@@ -195,10 +190,4 @@ impl Delivery {
 
 fn ticks(span: Duration) -> i64 {
     i64::try_from(span.as_micros() * TICKS_PER_S as u128 / 1_000_000).unwrap_or(i64::MAX / 4)
-}
-
-fn moved(at: Mono, ticks: i64) -> Mono {
-    let micros = i128::from(ticks) * 1_000_000 / i128::from(TICKS_PER_S);
-    let moved = i128::from(at.as_micros()).saturating_add(micros);
-    Mono::from_micros(u64::try_from(moved.max(0)).unwrap_or(u64::MAX))
 }

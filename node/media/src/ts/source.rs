@@ -1,7 +1,7 @@
 //! `file:PATH` and `-` with a transport stream: its first H.264 and its first sound, passed through.
 //!
-//! A file is paced by its time stamps, a pipe is its own clock ([`super::deliver`]). Bound: that of the stream's parts, [`super::queue`] and, for a
-//! pipe, [`super::reader`].
+//! A file is paced by its time stamps, a pipe is its own clock ([`super::deliver`]). Bound: that of
+//! the stream's parts, [`super::queue`] and, for a pipe, [`crate::pipe`].
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -20,7 +20,7 @@ use super::sound::Packet;
 use super::stream::{Found, Stream};
 use super::timeline::TICKS_PER_S;
 use crate::pipe::{PipeReader, Read1};
-use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat};
+use crate::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, open_file};
 
 /// A live picture is taken to be complete when nothing follows for so long.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -73,12 +73,7 @@ impl TsSource {
     /// Opens a file and reads ahead until its formats are known; `repeat` begins anew at its end,
     /// without a seam.
     pub fn open(path: &Path, clock: Clock, repeat: bool) -> Result<Self, SourceError> {
-        let read = |source| SourceError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        if !file.metadata().map_err(read)?.is_file() {
-            let why = "it is not a regular file".to_owned();
-            return Err(SourceError::Unusable { path: path.to_owned(), why });
-        }
+        let file = open_file(path)?;
         Self::begin(path, Input::File { file, repeat }, clock)
     }
 

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 
 use e2e::cast::{self, Bootstrap, Roommate, START};
 use e2e::fields::Fields;
-use e2e::stage::Stage;
+use e2e::stage::{Stage, fixture};
 
 use crate::room::Room;
 use crate::said::{refused, watch};
@@ -104,6 +104,7 @@ fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
     for no_time in ["0", "nan", "1e12"] {
         refused(viewer().args(["--seconds", no_time]), 2, &["is no length of time"]);
     }
+    refused(viewer().args(["--record", "/proc/no"]), 1, &["cannot record into /proc/no"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let words = ["the viewer page cannot listen", &taken, "in use", "--viewer"];
@@ -114,6 +115,27 @@ fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
     assert_eq!(trace.code, Some(1), "{}", trace.story());
     let [said] = trace.log() else { panic!("not one sentence\n{}", trace.story()) };
     assert!(said.contains("the trace /no/such/folder/trace cannot be written"), "{said}");
+}
+
+/// What is piped in is told by its first bytes; what cannot be sent is refused with the way out.
+#[test]
+fn standard_input_that_cannot_be_sent_says_why() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let fed = |bytes: &[u8]| {
+        std::fs::write(stage.path("input"), bytes).expect("a file to be piped");
+        let shell = ["sh", "-c", "exec \"$0\" \"$@\" <input"];
+        let program = Roommate::within(&stage, &shell, "fed", "roommate");
+        program.args(["publish", &room.link, "--ephemeral", "--source", "-"])
+    };
+    let sent = "cannot send standard input: ";
+    refused(fed(b""), 1, &[sent, "it is empty", "-f mpegts - |"]);
+    refused(fed(b"hello"), 1, &[sent, "it is none of MPEG-TS", "'-f mpegts'"]);
+    let film = std::fs::read(fixture("bbb.mp4")).expect("a fixture");
+    refused(fed(&film), 1, &[sent, "an MP4 cannot be read from a pipe", "file:PATH"]);
+    let begun = b"YUV4MPEG2 W64 H48 F25:1 C420\nFRAME\n";
+    refused(fed(begun), 1, &[sent, "it ended before the first picture"]);
+    refused(fed(b"").args(["--loop"]), 2, &["--loop is for files; standard input comes once"]);
 }
 
 /// Somebody who came by a link for viewers, and wants to publish.

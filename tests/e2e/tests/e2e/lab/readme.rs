@@ -1,9 +1,9 @@
 //! Every command of the README, typed in the README's order, as it stands there: on three machines
-//! of a network of their own, with the suite's programs in place of `cargo run --release`.
+//! of a network of their own, where the suite's programs are installed. What no machine of ours has
+//! (camera, microphone, screen) is replaced in one place: [`place`].
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use e2e::cast::{Roommate, START};
@@ -11,18 +11,24 @@ use e2e::fields::Fields;
 use e2e::lab::Lab;
 use e2e::mp4;
 use e2e::process::{Ended, Process};
-use e2e::stage::{Stage, fixture, program, readme};
+use e2e::stage::{Stage, fixture, readme};
 use e2e::stamp;
 use e2e::trace::{self, Unit};
-use rustix::process::Signal;
 use xtask::{Typist, commands};
 
+use self::place::end;
 use crate::room::END;
 
-const ROOMMATE: &str = "cargo run --release -- ";
-const BOOTSTRAP: &str = "cargo run --release --bin roommate-bootstrap";
+mod place;
+
+const ROOMMATE: &str = "roommate ";
+const BOOTSTRAP: &str = "roommate-bootstrap";
+/// The one command before anything is installed.
+const DEMO: &str = "cargo run --release -- demo";
 /// Pictures that prove that it plays: two seconds.
 const ENOUGH: usize = 60;
+/// And so many that at most half of them waited for whoever came late, with a second of sound.
+const WITH_SOUND: usize = 2 * ENOUGH;
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
@@ -30,6 +36,7 @@ fn every_command_does_what_the_readme_says() {
     let stage = Stage::shared();
     let lab = Lab::new(&["boot", "opener", "friend"]);
     let text = readme();
+    place::all_devices_are_in(&commands(&text));
     let mut reader = Reader::new(&stage, &lab, &text);
     for command in commands(&text) {
         eprintln!("$ {command}");
@@ -58,7 +65,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(stage: &'a Stage, lab: &'a Lab, text: &'a str) -> Self {
         fs::copy(fixture("bbb.mp4"), stage.path("clip.mp4")).expect("a clip to publish");
-        make_browser(stage);
+        place::install(stage);
         let (bootstrap, publisher) = (None, None);
         let (addresses, link) = (Vec::new(), String::new());
         Self { stage, lab, text, bootstrap, addresses, publisher, link, started: 0 }
@@ -67,7 +74,11 @@ impl<'a> Reader<'a> {
     fn types(&mut self, command: &str) {
         let roommate = command.strip_prefix(ROOMMATE).unwrap_or_default();
         match roommate.split(' ').collect::<Vec<_>>()[..] {
-            ["demo"] => self.demo(command),
+            _ if command == DEMO => self.demo(&format!("{ROOMMATE}demo")),
+            _ if command.starts_with("ffmpeg ") => {
+                self.publish(command);
+                self.both_tracks_are_recorded();
+            }
             ["publish", "--bootstrap", "ADDR"] => {
                 self.publish(command);
                 self.test_picture_is_seen();
@@ -82,6 +93,8 @@ impl<'a> Reader<'a> {
                 self.a_recording_plays(command);
                 self.no_bootstrap_is_needed_on_a_lan(command);
             }
+            ["watch", "LINK", "--out", "-", "|", "ffplay", "-"] => self.a_player_plays(command),
+            ["watch", "LINK", "--record", folder] => self.a_folder_is_filled(command, folder),
             ["room", "create", ..] => self.create_kitchen(command),
             ["room", "show", "LINK"] => self.show_kitchen(command),
             ["publish", "LINK"] => self.go_live_in_the_kitchen(command),
@@ -93,20 +106,12 @@ impl<'a> Reader<'a> {
 
     /// The command as it is typed here, on one of the three machines.
     fn typed(&mut self, machine: &str, command: &str) -> (String, Roommate) {
-        let quoted = |name: &str| format!("'{}'", program(name).display());
-        let line = if let Some(rest) = command.strip_prefix(BOOTSTRAP) {
-            let rest = rest.strip_prefix(" --").unwrap_or(rest);
-            format!("{}{rest}", quoted("roommate-bootstrap"))
-        } else {
-            let rest = command.strip_prefix(ROOMMATE).expect("a command of roommate");
-            format!("{} {rest}", quoted("roommate"))
-        };
         // The README's own words for what everybody has another of.
-        let line = line.replace("LINK", &self.link);
-        let line = match &self.addresses[..] {
-            [address, ..] => line.replace("ADDR", address),
-            [] => line,
-        };
+        let mut line = command.replace("LINK", &self.link);
+        if let [address, ..] = &self.addresses[..] {
+            line = line.replace("ADDR", address);
+        }
+        line = place::without_devices(&line);
         if command.contains("ADDR") {
             // Each of them must do: the next command takes the next.
             self.addresses.rotate_left(1);
@@ -115,7 +120,10 @@ impl<'a> Reader<'a> {
         let name = format!("{machine}-{}", self.started);
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}", self.stage.path("bin").display());
-        let roommate = Roommate::typed(self.stage, self.lab.host(machine), &name, &line)
+        let typed = Roommate::typed(self.stage, self.lab.host(machine), &name, &line);
+        let roommate = place::SCREEN
+            .iter()
+            .fold(typed, |typed, (variable, value)| typed.env(variable, value))
             .env("PATH", path)
             .env("OPENED", self.opened(&name).display().to_string())
             .env("ROOMMATE_DATA_DIR", self.stage.path(machine).display().to_string())
@@ -210,6 +218,34 @@ impl<'a> Reader<'a> {
         assert!(stamps.expect("the test picture").len() >= ENOUGH);
     }
 
+    /// What ffmpeg sends comes with its sound.
+    fn both_tracks_are_recorded(&mut self) {
+        let watch = self.watch_command();
+        let out = self.record(&watch, WITH_SOUND);
+        assert!(mp4::packets(&out).len() >= ENOUGH);
+        assert!(mp4::packets_of_sound(&out) >= ENOUGH, "{} of sound", mp4::packets_of_sound(&out));
+    }
+
+    /// A player finds both tracks in what comes through its pipe, and Ctrl-C ends both programs.
+    fn a_player_plays(&mut self, command: &str) {
+        let player = self.start("friend", command);
+        player.says("Video: h264", SOON);
+        player.says("Audio: opus", SOON);
+        self.pictures_come(&player, ENOUGH);
+        player.interrupt_group();
+        player.finish(END);
+    }
+
+    /// A file for the one who publishes, with both tracks.
+    fn a_folder_is_filled(&mut self, command: &str, folder: &str) {
+        self.friend_watches(command, WITH_SOUND);
+        let files = fs::read_dir(self.stage.path(folder)).expect("a folder");
+        let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+        let [file] = &files[..] else { panic!("not one file: {files:?}") };
+        assert!(mp4::packets(file).len() >= ENOUGH);
+        assert!(mp4::packets_of_sound(file) >= ENOUGH);
+    }
+
     /// "A link ends after 24 hours".
     fn ends_after_a_day(&mut self) {
         let told = self.show_as_text();
@@ -277,10 +313,10 @@ impl<'a> Reader<'a> {
         assert!(told.iter().any(|line| line.contains(&own)), "{own} is not in {told:?}");
         assert!(told.iter().any(|line| line.contains("local network")), "{told:?}");
         self.friend_watches(watch, ENOUGH);
-        self.end_publisher();
     }
 
     fn create_kitchen(&mut self, command: &str) {
+        self.end_publisher();
         let ended = self.start("opener", command).finish(START);
         assert_eq!(ended.code, Some(0), "{}", ended.story());
         let [link] = ended.junk() else { panic!("not the link alone: {}", ended.story()) };
@@ -340,25 +376,4 @@ impl<'a> Reader<'a> {
         self.end_publisher();
         self.bootstrap.take().map(end);
     }
-}
-
-/// Interrupts, as Ctrl-C does.
-#[track_caller]
-fn end(process: Process) -> Ended {
-    process.signal(Signal::INT);
-    let ended = process.finish(END);
-    assert_eq!(ended.code, Some(0), "{}: {}", ended.name, ended.story());
-    ended
-}
-
-/// A browser that notes down what it is told to open.
-fn make_browser(stage: &Stage) {
-    let folder = stage.path("bin");
-    fs::create_dir(&folder).expect("a folder");
-    write_program(&folder.join("xdg-open"), "#!/bin/sh\nprintf '%s\\n' \"$1\" >>\"$OPENED\"\n");
-}
-
-fn write_program(path: &Path, text: &str) {
-    fs::write(path, text).expect("a program");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("may be run");
 }
