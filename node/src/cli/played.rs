@@ -244,6 +244,7 @@ impl PlayedTrack {
         let stats = self.player.stats();
         SoundFacts {
             received: stats.received,
+            caught_up: stats.caught_up,
             gaps: stats.gaps,
             stalls: stats.stalls,
             bytes: stats.bytes,

@@ -33,8 +33,8 @@ pub(super) async fn run(args: PublishArgs) -> Result<(), Fail> {
     let report = Report::new("publish", args.json);
     let mut countdown = Countdown::new(args.seconds)?;
     let desk = Desk::open(&args.common)?;
-    let trace = args.trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
     let mut signals = Signals::listen()?;
+    let trace = args.trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
     let (wanted, repeat, clock) = (args.source.clone(), args.repeat, desk.clock);
     // On a thread that may block: nobody knows when something comes out of a pipe.
     let opening = spawn_blocking(move || source::open(wanted.as_deref(), repeat, clock));

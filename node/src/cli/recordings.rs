@@ -4,7 +4,7 @@
 //! File names are made here, of nothing that a stranger says. Bound: [`FILES_MAX`] files.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use roommate_protocol::trust::id::PeerId;
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::say;
 use crate::play::containers;
 use crate::play::player::Sink;
-use crate::play::recorder::{Open, Recorder, Stopped};
+use crate::play::recorder::{Open, Recorder, Stopped, Target};
 use roommate_media::source::TrackFormat;
 
 /// Files that one command writes: as many broadcasts as the page shows, each publisher's in one.
@@ -39,7 +39,7 @@ impl Wishes {
 /// All recordings of a command.
 pub(super) struct Recordings {
     /// `--out`, until it is known whose.
-    single: Option<(String, Open)>,
+    single: Option<(Target, Open)>,
     /// Whose broadcasts `--out` takes: theirs who are watched first.
     chosen: Option<(PeerId, Recorder)>,
     folder: Option<PathBuf>,
@@ -51,8 +51,11 @@ impl Recordings {
     /// Records what `wishes` say.
     pub(super) fn new(wishes: Wishes) -> Self {
         let single = match wishes.out {
-            Some(path) => Some((path.display().to_string(), containers::mp4(path))),
-            None => wishes.pipe.then(|| ("the player".to_owned(), containers::transport_stream())),
+            Some(path) => Some((on_disk(&path), containers::mp4(path))),
+            None => wishes.pipe.then(|| {
+                let target = Target { taker: "the player", name: "the stream".to_owned() };
+                (target, containers::transport_stream())
+            }),
         };
         Self {
             single,
@@ -75,9 +78,9 @@ impl Recordings {
         formats: &[TrackFormat],
     ) -> Vec<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Vec<Box<dyn Sink>>> = formats.iter().map(|_| Vec::new()).collect();
-        if let Some((name, open)) = self.single.take() {
+        if let Some((target, open)) = self.single.take() {
             say::note(&format!("recording {publisher}"));
-            self.chosen = Some((publisher, Recorder::new(name, open, self.stopped.clone())));
+            self.chosen = Some((publisher, Recorder::new(target, open, self.stopped.clone())));
         }
         if let Some((_, recorder)) = self.chosen.as_mut().filter(|(chosen, _)| *chosen == publisher)
         {
@@ -99,8 +102,8 @@ impl Recordings {
             }
             let path = folder.join(name(publisher, &jiff::Zoned::now()));
             say::note(&format!("recording {publisher} into {}", path.display()));
-            let name = path.display().to_string();
-            let recorder = Recorder::new(name, containers::mp4(path), self.stopped.clone());
+            let (target, open) = (on_disk(&path), containers::mp4(path));
+            let recorder = Recorder::new(target, open, self.stopped.clone());
             self.files.insert(publisher, recorder);
         }
         self.files.get_mut(&publisher)
@@ -118,6 +121,10 @@ impl Recordings {
         }
         result
     }
+}
+
+fn on_disk(path: &Path) -> Target {
+    Target { taker: "the disk", name: path.display().to_string() }
 }
 
 fn add(to: &mut [Vec<Box<dyn Sink>>], from: Vec<Option<Box<dyn Sink>>>) {

@@ -10,6 +10,7 @@ use crate::status::Fed;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SoundFacts {
     pub(super) received: u64,
+    pub(super) caught_up: u64,
     pub(super) gaps: u64,
     pub(super) stalls: u64,
     pub(super) bytes: u64,
@@ -75,6 +76,7 @@ impl Totals {
         if let Some(sound) = &facts.sound {
             let sum = sum.sound.get_or_insert_default();
             sum.received += sound.received;
+            sum.caught_up += sound.caught_up;
             sum.gaps += sound.gaps;
             sum.stalls += sound.stalls;
             sum.bytes += sound.bytes;

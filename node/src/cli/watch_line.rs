@@ -49,6 +49,7 @@ fn sound(facts: &SoundFacts) -> Value {
     let [p50, p99, max] = facts.latency.map(ms);
     json!({
         "received": facts.received,
+        "caught_up": facts.caught_up,
         "gaps": facts.gaps,
         "stalls": facts.stalls,
         "bytes": facts.bytes,

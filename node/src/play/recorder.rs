@@ -50,10 +50,18 @@ pub type Open = Box<dyn FnOnce(&[TrackFormat]) -> Result<Box<dyn Container>, Sto
 /// How long the end of a recording waits for the disk. A command ends within two seconds.
 const FINISH_MAX: Duration = Duration::from_millis(1_000);
 
+/// What a recording writes to, in words for people.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What takes it: the disk, the player.
+    pub taker: &'static str,
+    /// What it is called: a path, the stream.
+    pub name: String,
+}
+
 /// A recording of one publisher, over all its broadcasts.
 pub struct Recorder {
-    /// What it writes to, for people.
-    name: String,
+    target: Target,
     open: Option<Open>,
     work: Option<Work>,
     stopped: watch::Sender<Option<Stopped>>,
@@ -72,10 +80,10 @@ struct Work {
 }
 
 impl Recorder {
-    /// Nothing is opened before the first broadcast. `name` is what it writes to, for people. Why it ended is told to `stopped`, where
-    /// several recordings may share one place.
-    pub fn new(name: String, open: Open, stopped: watch::Sender<Option<Stopped>>) -> Self {
-        Self { name, open: Some(open), work: None, stopped }
+    /// Nothing is opened before the first broadcast. Why it ended is told to `stopped`, where several
+    /// recordings may share one place.
+    pub fn new(target: Target, open: Open, stopped: watch::Sender<Option<Stopped>>) -> Self {
+        Self { target, open: Some(open), work: None, stopped }
     }
 
     /// The sinks of the next broadcast's tracks; the first one opens the container. A track of a
@@ -104,6 +112,7 @@ impl Recorder {
             track,
             from: format.timescale().max(1),
             to: work.formats[track].timescale().max(1),
+            taker: self.target.taker,
             stopped: self.stopped.clone(),
         }))
     }
@@ -126,7 +135,10 @@ impl Recorder {
             Ok(Ok(Ok(Err(Stopped::Failed(why))))) => Err(why),
             Ok(Ok(Ok(Ok(()) | Err(Stopped::Closed)))) => Ok(()),
             Ok(Ok(Err(_)) | Err(_)) => Err("the recording's thread has failed".to_owned()),
-            Err(_) => Err(format!("{} does not answer: it ends where it stands", self.name)),
+            Err(_) => {
+                let Target { taker, name } = self.target;
+                Err(format!("{taker} does not answer: {name} ends where it stands"))
+            }
         }
     }
 }
@@ -182,6 +194,7 @@ struct RecorderSink {
     track: usize,
     from: u32,
     to: u32,
+    taker: &'static str,
     stopped: watch::Sender<Option<Stopped>>,
 }
 
@@ -199,8 +212,8 @@ impl Sink for RecorderSink {
             // The thread has told why it ended.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
-                let why = "what takes the recording is too slow: it ends here";
-                stop(&self.stopped, Stopped::Failed(why.to_owned()));
+                let why = format!("{} is too slow for the recording: it ends here", self.taker);
+                stop(&self.stopped, Stopped::Failed(why));
             }
         }
     }

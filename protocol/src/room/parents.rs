@@ -202,7 +202,8 @@ impl Room {
                 continue;
             }
             self.outputs.push_back(Output::ForgetStreams { conn, sub: *sub });
-            if admitted.is_some() {
+            // Whoever leaves is fed no longer because they wanted it so.
+            if admitted.is_some() && self.ended.is_none() {
                 self.outputs.push_back(Output::Event(Event::Unfed { track: *track }));
             }
             known.state = State::Wanted { at: now.mono };

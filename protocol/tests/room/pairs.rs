@@ -180,3 +180,14 @@ fn a_subscription_moves_by_asking_again_what_is_lacking() {
     });
     assert_eq!(latency, Some(Duration::from_millis(300)));
 }
+
+#[test]
+fn who_leaves_does_not_miss_what_fed_them() {
+    let mut world = World::with_members(2);
+    let track = on_air(&mut world, 0);
+    watch(&mut world, 1, track);
+    world.act(1, |room, now| room.leave(now));
+    world.run(S);
+    assert!(world.when(1, |event| *event == Event::Unfed { track }).is_none());
+    assert!(world.when(1, |event| matches!(event, Event::Ended { .. })).is_some());
+}

@@ -4,14 +4,14 @@
 //! data folder of their own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::fields::Fields;
 use crate::lab::Host;
-use crate::process::Process;
+use crate::process::{Ends, Process};
 use crate::stage::{Stage, program};
 
 /// How long a program may take to its first line: debug builds on a busy machine.
@@ -25,6 +25,7 @@ pub const TEST_PICTURE: &str = "test:1280x720@30,2500,gop=2";
 pub struct Roommate {
     name: String,
     command: Command,
+    ends: Ends,
 }
 
 impl Roommate {
@@ -42,7 +43,7 @@ impl Roommate {
     pub fn bare(stage: &Stage, host: Option<&Host>, name: &str) -> Self {
         let program = program("roommate");
         let command = host.map_or_else(|| Command::new(&program), |host| host.command(&program));
-        let mut roommate = Self { name: name.to_owned(), command };
+        let mut roommate = Self { name: name.to_owned(), command, ends: Ends::default() };
         clean(&mut roommate.command, stage);
         roommate
     }
@@ -51,8 +52,8 @@ impl Roommate {
     /// last program's end counts. Listens where the line says: give it a host.
     #[must_use]
     pub fn typed(stage: &Stage, host: &Host, name: &str, line: &str) -> Self {
-        let mut roommate =
-            Self { name: name.to_owned(), command: host.command(Path::new("/bin/sh")) };
+        let command = host.command(Path::new("/bin/sh"));
+        let mut roommate = Self { name: name.to_owned(), command, ends: Ends::default() };
         clean(&mut roommate.command, stage);
         // The shell of a pipeline outlives an interrupt, to tell how the last program ended; what it
         // starts does not inherit that.
@@ -74,7 +75,7 @@ impl Roommate {
     pub fn within(stage: &Stage, wrapper: &[&str], name: &str, of: &str) -> Self {
         let mut command = Command::new(wrapper[0]);
         command.args(&wrapper[1..]).arg(program(of));
-        let mut roommate = Self { name: name.to_owned(), command };
+        let mut roommate = Self { name: name.to_owned(), command, ends: Ends::default() };
         clean(&mut roommate.command, stage);
         roommate
     }
@@ -114,13 +115,27 @@ impl Roommate {
         self
     }
 
+    /// What it reads from standard input, which is nothing otherwise.
+    #[must_use]
+    pub fn reads(mut self, input: impl Into<Stdio>) -> Self {
+        self.ends.input = Some(input.into());
+        self
+    }
+
+    /// Where its standard output goes, which is read as JSON lines otherwise.
+    #[must_use]
+    pub fn writes(mut self, output: impl Into<Stdio>) -> Self {
+        self.ends.output = Some(output.into());
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
     /// If the program is missing.
     #[must_use]
     pub fn start(self) -> Process {
-        Process::start(&self.name, self.command)
+        Process::start_between(&self.name, self.command, self.ends)
     }
 
     /// Starts it and waits for its first line.

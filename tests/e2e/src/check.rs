@@ -74,6 +74,38 @@ pub fn watch_figures(summary: &Value, viewer: &[Unit]) -> Result<(), String> {
     Ok(())
 }
 
+/// Recomputes what a viewer's summary tells of the sound.
+///
+/// # Errors
+/// A sentence, if one of the figures is another.
+pub fn sound_figures(summary: &Value, viewer: &[Unit]) -> Result<(), String> {
+    let bytes = viewer.iter().map(|unit| unit.bytes).sum();
+    for (name, counted) in [("received", viewer.len() as u64), ("bytes", bytes)] {
+        let told = summary.count(&format!("sound.{name}"));
+        if told != counted {
+            return Err(format!("told {told} {name} of the sound, the trace has {counted}"));
+        }
+    }
+    let latencies = trace::latencies(viewer, summary.count("sound.caught_up"));
+    for (name, percent) in [("p50", 50.0), ("p99", 99.0), ("max", 100.0)] {
+        let told = summary.num(&format!("sound.latency_ms.{name}"));
+        agrees(&format!("sound latency {name}"), told, &latencies, percent)?;
+    }
+    Ok(())
+}
+
+/// Whether a viewer's trace has every access unit that its publisher's has from the viewer's first on.
+///
+/// # Errors
+/// What is missing.
+pub fn nothing_lost(publisher: &[Unit], viewer: &[Unit]) -> Result<(), String> {
+    let delivery = trace::delivery(publisher, viewer)?;
+    if delivery.missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("of {} these never came: {:?}", delivery.expected, delivery.missing))
+}
+
 /// Recomputes every figure of a publisher's summary that its trace holds.
 ///
 /// # Errors
@@ -225,6 +257,27 @@ mod tests {
         let mut lie = summary.clone();
         lie["received"] = json!(201);
         assert!(watch_figures(&lie, &viewer).unwrap_err().contains("201"));
+    }
+
+    #[test]
+    fn the_figures_of_the_sound_are_recomputed() {
+        let (publisher, viewer, summary) = story(|seq| 20 + (seq % 50) as i64);
+        nothing_lost(&publisher, &viewer).unwrap();
+        let bytes: u64 = viewer.iter().map(|unit| unit.bytes).sum();
+        let latency = &summary["latency_ms"];
+        let sound = json!({"received": 200, "bytes": bytes, "caught_up": 0, "latency_ms": latency});
+        let good = json!({"sound": sound});
+        sound_figures(&good, &viewer).unwrap();
+        for (field, value) in [("received", 199), ("bytes", 7), ("caught_up", 200)] {
+            let mut lie = good.clone();
+            lie["sound"][field] = json!(value);
+            assert!(sound_figures(&lie, &viewer).is_err(), "{field}");
+        }
+        let mut lie = good.clone();
+        lie["sound"]["latency_ms"]["p99"] = json!(30);
+        assert!(sound_figures(&lie, &viewer).unwrap_err().contains("p99"));
+        let lossy: Vec<_> = viewer.iter().filter(|unit| unit.seq != 77).cloned().collect();
+        assert!(nothing_lost(&publisher, &lossy).unwrap_err().contains("[77]"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::annexb;
 use crate::fields::Fields;
+use crate::live;
 
 /// One packet of a file, in the order of the file. Seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +57,8 @@ pub fn coded(path: &Path) -> annexb::Stream {
         "-c",
         "copy",
         "-bsf:v",
-        "h264_mp4toannexb",
+        // A stream without times of its own takes none that lie close together.
+        "h264_mp4toannexb,setts=ts=N/TB",
         "-f",
         "h264",
         "-",
@@ -147,6 +149,32 @@ pub fn make(path: &Path, encoded: &[&str]) {
     ffmpeg(&[&source, encoded, quiet, &[text(path)]].concat());
 }
 
+/// Makes a file as a live encoder would, of `seconds` and with sound of this encoder, if any: moving
+/// pictures with delimiters and a keyframe each second, a flash and a beep each second. Its kind is
+/// that of its name.
+///
+/// # Panics
+/// If ffmpeg cannot.
+pub fn make_live(path: &Path, seconds: u32, sound: Option<&str>) {
+    let inputs = live::inputs("640x360", Some(seconds), 0);
+    let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
+    let coded = ["-map", "0:v", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"];
+    let shape = ["-g", "30", "-x264-params", "aud=1:scenecut=0"];
+    let sound = sound.map(|codec| ["-map", "1:a", "-c:a", codec, "-ac", "1"]);
+    let sound: &[_] = sound.as_ref().map_or(&[], |sound| &sound[..]);
+    ffmpeg(&[&inputs[..], &coded, &shape, sound, &[text(path)]].concat());
+}
+
+/// Makes a copy of `path`'s pictures with a sound beside them, as long as they are.
+///
+/// # Panics
+/// If ffmpeg cannot.
+pub fn make_with_sound(path: &Path, to: &Path, codec: &str) {
+    let sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-shortest"];
+    let coded = ["-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", codec, text(to)];
+    ffmpeg(&[&["-i", text(path)], &sound[..], &coded].concat());
+}
+
 /// Makes a file of one second that holds sound alone, by this encoder of ffmpeg.
 ///
 /// # Panics
@@ -174,11 +202,11 @@ pub fn same_timing(left: &[Packet], right: &[Packet]) -> Result<(), String> {
     Ok(())
 }
 
-fn ffmpeg(args: &[&str]) -> Vec<u8> {
+pub(crate) fn ffmpeg(args: &[&str]) -> Vec<u8> {
     output(Command::new("ffmpeg").args(["-v", "error", "-xerror", "-nostdin", "-y"]).args(args))
 }
 
-fn output(command: &mut Command) -> Vec<u8> {
+pub(crate) fn output(command: &mut Command) -> Vec<u8> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -188,7 +216,7 @@ fn output(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path of ours is text")
 }
 

@@ -29,6 +29,15 @@ pub struct Process {
     started: Instant,
 }
 
+/// What a program reads and writes, if not nothing and JSON lines.
+#[derive(Debug, Default)]
+pub struct Ends {
+    /// Its standard input.
+    pub input: Option<Stdio>,
+    /// Its standard output.
+    pub output: Option<Stdio>,
+}
+
 /// A program that has ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -47,29 +56,42 @@ impl Process {
     /// # Panics
     /// If it does not start.
     #[must_use]
-    pub fn start(name: &str, mut command: Command) -> Self {
+    pub fn start(name: &str, command: Command) -> Self {
+        Self::start_between(name, command, Ends::default())
+    }
+
+    /// Starts `command` with other programs or files at its ends. Lines are read of a standard output
+    /// that goes nowhere else.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_between(name: &str, mut command: Command, ends: Ends) -> Self {
         let started = Instant::now();
+        let heard = ends.output.is_none();
+        command.stdin(ends.input.unwrap_or_else(Stdio::null));
+        command.stdout(ends.output.unwrap_or_else(Stdio::piped));
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error} ({command:?})"));
-        let ear = Arc::new(Ear::new());
-        let stdout = child.stdout.take().expect("it was piped");
+        // What stays open here of a pipe would keep its other end waiting.
+        drop(command);
+        let ear = Arc::new(Ear::new(if heard { 2 } else { 1 }));
         let stderr = child.stderr.take().expect("it was piped");
-        let pid = pid_of(&child);
-        let threads = vec![
-            listen(Arc::clone(&ear), stdout, |heard, line| match serde_json::from_str(&line) {
-                Ok(value) => heard.lines.push(Line { at: Instant::now(), value }),
-                Err(_) => heard.junk.push(line),
-            }),
+        let mut threads = vec![
+            await_exit(Arc::clone(&ear), pid_of(&child)),
             listen(Arc::clone(&ear), stderr, move |heard, line| {
                 heard.log.push(format!("[{:8.3}] {line}", started.elapsed().as_secs_f64()));
             }),
-            await_exit(Arc::clone(&ear), pid),
         ];
+        threads.extend(child.stdout.take().map(|stdout| {
+            listen(Arc::clone(&ear), stdout, |heard, line| match serde_json::from_str(&line) {
+                Ok(value) => heard.lines.push(Line { at: Instant::now(), value }),
+                Err(_) => heard.junk.push(line),
+            })
+        }));
         Self { name: name.to_owned(), child, ear, threads, started }
     }
 

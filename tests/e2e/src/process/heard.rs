@@ -40,9 +40,9 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    /// Nothing heard yet, both outputs open.
-    pub(super) fn new() -> Self {
-        let heard = Heard { open: 2, ..Heard::default() };
+    /// Nothing heard yet, so many outputs open.
+    pub(super) fn new(open: u8) -> Self {
+        let heard = Heard { open, ..Heard::default() };
         Self { heard: Mutex::new(heard), news: Condvar::new() }
     }
 

@@ -60,6 +60,11 @@ impl<'a> Room<'a> {
         trace::read(&cast::trace_of(self.stage, name))
     }
 
+    /// The sound in the trace of a member.
+    pub(crate) fn sound(&self, name: &str) -> Vec<Unit> {
+        trace::read_track(&cast::trace_of(self.stage, name), trace::SOUND)
+    }
+
     /// Waits until `viewer` has a picture captured at or after `since_us`, and tells how long after
     /// that time it was ready.
     #[track_caller]

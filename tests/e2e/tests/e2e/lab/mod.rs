@@ -8,3 +8,4 @@ mod bootstrap_gone;
 mod disk;
 mod readme;
 mod slow;
+mod sound;
