@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ed25519_dalek::SigningKey;
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 use roommate_protocol::address::{Address, Carrier, Host, Kind};
 use roommate_protocol::limits::{INVITE_ADDRESSES_MAX, TITLE_BYTES_MAX};
 use roommate_protocol::time::Wall;
@@ -39,6 +40,12 @@ pub enum MakeError {
          name a bootstrap with --bootstrap"
     )]
     NoAddress,
+    /// A port that the system would draw anew at each start.
+    #[error(
+        "{0} leaves the port to the system, and a LAN link must name one: write a port other than 0 \
+         behind --listen, or leave --listen out"
+    )]
+    NoPort(Multiaddr),
     /// The key cannot be kept.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
@@ -135,6 +142,9 @@ fn bootstrap_addresses(bootstraps: &[Multiaddr]) -> Result<Vec<Address>, MakeErr
 fn lan_addresses(me: PeerId, port: u16, listen: &[Multiaddr]) -> Result<Vec<Address>, MakeError> {
     let mut addresses = Vec::new();
     for addr in listen {
+        if names_no_port(addr) {
+            return Err(MakeError::NoPort(addr.clone()));
+        }
         let address = Address { peer: Some(me), ..from_multiaddr(addr, Kind::Member)? };
         match unspecified_port(&address) {
             Some(port) => addresses.extend(on_every_interface(me, port)),
@@ -145,6 +155,10 @@ fn lan_addresses(me: PeerId, port: u16, listen: &[Multiaddr]) -> Result<Vec<Addr
         addresses = on_every_interface(me, port);
     }
     if addresses.is_empty() { Err(MakeError::NoAddress) } else { Ok(addresses) }
+}
+
+fn names_no_port(addr: &Multiaddr) -> bool {
+    addr.iter().any(|part| matches!(part, Protocol::Udp(0) | Protocol::Tcp(0)))
 }
 
 fn unspecified_port(address: &Address) -> Option<u16> {
@@ -203,6 +217,14 @@ mod tests {
         assert_eq!(invite.addresses()[0].peer, Some(me));
         assert_eq!(invite.addresses()[0].port, 4009);
         assert_eq!(Invite::parse(&invite.to_string()).unwrap(), invite);
+    }
+
+    #[test]
+    fn a_lan_link_without_a_port_is_refused_as_such() {
+        let listen = ["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+        let wish = Wish { listen: &listen, ..wish(None) };
+        let refused = make_room(&DataDir::ephemeral(), (PeerId([8; 32]), 61_000), wish);
+        assert!(refused.unwrap_err().to_string().contains("write a port other than 0"));
     }
 
     #[test]

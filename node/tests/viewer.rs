@@ -178,14 +178,17 @@ async fn at_the_end_pages_are_told_and_nothing_listens() {
 }
 
 #[tokio::test]
-async fn it_listens_on_this_machine_alone_and_says_what_is_wrong() {
+async fn it_listens_on_one_address_and_says_what_is_wrong() {
     let start = |addr: SocketAddr| {
         Viewer::start(ViewerConfig { addr, clock: Clock::new(), requests: None })
     };
-    for far in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80"] {
-        let error = start(far.parse().unwrap()).await.unwrap_err();
-        assert!(matches!(error, ViewerError::NotLoopback(_)), "{error}");
+    for all in ["0.0.0.0:0", "[::]:0"] {
+        let error = start(all.parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error, ViewerError::Everywhere(_)), "{error}");
     }
+    // An address of somebody else's is none to listen on.
+    let error = start("192.0.2.1:80".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, ViewerError::Bind { .. }), "{error}");
     let first = start("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let error = start(first.addr()).await.unwrap_err().to_string();
     assert!(error.contains(&first.addr().to_string()) && error.contains("--viewer"), "{error}");

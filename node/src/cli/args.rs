@@ -66,7 +66,7 @@ pub struct Common {
     /// Ask the router for an open port by UPnP (not in this version)
     #[arg(long, env = "ROOMMATE_PORT_MAPPING", value_parser = on_or_off())]
     pub port_mapping: bool,
-    /// Where the viewer page is served (loopback only)
+    /// Where the viewer page is served: this machine alone unless you name its address on a network
     #[arg(long, env = "ROOMMATE_VIEWER", value_name = "ADDR")]
     pub viewer: Option<SocketAddr>,
     /// More log (-vv: still more); RUST_LOG overrides

@@ -64,7 +64,7 @@ impl Numbers {
 }
 
 impl Page {
-    /// Serves the page on loopback, at `addr` or a free port.
+    /// Serves the page at `addr`, else on loopback and a free port.
     pub(super) async fn serve(
         addr: Option<SocketAddr>,
         clock: Clock,

@@ -22,6 +22,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/viewer.js", JS, include_str!("page/viewer.js")),
     ("/worker.js", JS, include_str!("page/worker.js")),
     ("/link.js", JS, include_str!("page/link.js")),
+    ("/mse.js", JS, include_str!("page/mse.js")),
     ("/player.js", JS, include_str!("page/player.js")),
     ("/meter.js", JS, include_str!("page/meter.js")),
     ("/voice.js", JS, include_str!("page/voice.js")),

@@ -28,7 +28,7 @@ impl Guard {
         let hosts = vec![addr.to_string(), format!("localhost:{}", addr.port())];
         let sockets: String = hosts.iter().map(|host| format!(" ws://{host}")).collect();
         let policy = format!(
-            "default-src 'self'; connect-src 'self'{sockets}; object-src 'none'; base-uri 'none'; \
+            "default-src 'self'; connect-src 'self'{sockets}; media-src 'self' blob:; object-src 'none'; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'"
         );
         // Made of an address and fixed words: always a legal header.

@@ -55,7 +55,6 @@ struct Tracks {
 
 #[derive(Debug)]
 struct Track {
-    broadcast: u32,
     timescale: u32,
     groups_begun: u64,
     current: Group,
@@ -77,15 +76,10 @@ struct Group {
 struct Kept {
     /// When it was ready, by the node's steady clock.
     node_us: u64,
-    form: Form,
-}
-
-#[derive(Debug)]
-enum Form {
-    /// As it came; no page has asked for it.
-    Unit(ViewUnit),
-    /// As every page gets it.
-    Message(Bytes),
+    /// As it came; its bytes are the message's once there is one.
+    unit: ViewUnit,
+    /// As every page gets it; none until one has asked for it.
+    message: Option<Bytes>,
 }
 
 /// A page's place in all broadcasts.
@@ -118,7 +112,7 @@ impl UnitHub {
         if tracks.len() >= MAX_BROADCASTS && !tracks.contains_key(&broadcast) {
             return false;
         }
-        tracks.entry(broadcast).or_insert_with(|| Track::new(broadcast, timescale));
+        tracks.entry(broadcast).or_insert_with(|| Track::new(timescale));
         true
     }
 
@@ -129,7 +123,7 @@ impl UnitHub {
         if sounds.len() >= MAX_BROADCASTS && !sounds.contains_key(&broadcast) {
             return false;
         }
-        sounds.entry(broadcast).or_insert_with(|| Sound::new(broadcast, timescale));
+        sounds.entry(broadcast).or_insert_with(|| Sound::new(timescale));
         true
     }
 
@@ -161,6 +155,31 @@ impl UnitHub {
         self.shared.version.send_modify(|version| *version += 1);
     }
 
+    /// What a reader of one broadcast is given next, as it came: sound first, then pictures from the
+    /// newest keyframe on.
+    pub(super) fn next_unit(
+        &self,
+        broadcast: u32,
+        places: &mut Places,
+    ) -> Option<(Kind, ViewUnit)> {
+        let Tracks { pictures, sounds } = &mut *self.lock();
+        if let Some(sound) = sounds.get_mut(&broadcast)
+            && let Some(kept) = sound.next(places.sounds.entry(broadcast).or_default())
+        {
+            return Some((Kind::Sound, kept.unit.clone()));
+        }
+        let kept =
+            pictures.get_mut(&broadcast)?.next(places.places.entry(broadcast).or_default())?;
+        Some((Kind::Video, kept.unit.clone()))
+    }
+
+    /// Ticks a second of a broadcast's pictures and of its sound, where they are open.
+    pub(super) fn timescales(&self, broadcast: u32) -> (Option<u32>, Option<u32>) {
+        let tracks = self.lock();
+        let pictures = tracks.pictures.get(&broadcast).map(|track| track.timescale);
+        (pictures, tracks.sounds.get(&broadcast).map(|sound| sound.timescale))
+    }
+
     /// How many access units were copied into messages, because a page had come to them.
     pub fn copies(&self) -> u64 {
         self.shared.copies.load(Relaxed)
@@ -179,8 +198,9 @@ impl UnitHub {
         }
         for (&broadcast, sound) in sounds {
             let place = places.sounds.entry(broadcast).or_default();
-            if let Some(message) = sound.next(place, &self.shared.copies) {
-                return Some(message);
+            let head = (Kind::Sound, broadcast, sound.timescale);
+            if let Some(kept) = sound.next(place) {
+                return Some(kept.message(head, &self.shared.copies));
             }
         }
         if places.places.len() > tracks.len() {
@@ -190,9 +210,10 @@ impl UnitHub {
         for turn in [(Excluded(last), Unbounded), (Unbounded, Included(last))] {
             for (&broadcast, track) in tracks.range_mut(turn) {
                 let place = places.places.entry(broadcast).or_default();
-                if let Some(message) = track.next(place, &self.shared.copies) {
+                let head = (Kind::Video, broadcast, track.timescale);
+                if let Some(kept) = track.next(place) {
                     places.last = broadcast;
-                    return Some(message);
+                    return Some(kept.message(head, &self.shared.copies));
                 }
             }
         }
@@ -206,14 +227,8 @@ impl UnitHub {
 }
 
 impl Track {
-    fn new(broadcast: u32, timescale: u32) -> Self {
-        Self {
-            broadcast,
-            timescale,
-            groups_begun: 0,
-            current: Group::default(),
-            previous: Group::default(),
-        }
+    fn new(timescale: u32) -> Self {
+        Self { timescale, groups_begun: 0, current: Group::default(), previous: Group::default() }
     }
 
     fn push(&mut self, node_us: u64, unit: ViewUnit) {
@@ -223,22 +238,21 @@ impl Track {
             self.previous = std::mem::replace(&mut self.current, begun);
         }
         if self.current.number != 0 {
-            self.current.push(Kept { node_us, form: Form::Unit(unit) });
+            self.current.push(Kept { node_us, unit, message: None });
         }
     }
 
-    fn next(&mut self, place: &mut Place, copies: &AtomicU64) -> Option<Bytes> {
+    fn next(&mut self, place: &mut Place) -> Option<&mut Kept> {
         if self.current.number == 0 {
             return None;
         }
-        let head = (Kind::Video, self.broadcast, self.timescale);
         if place.group == self.previous.number && place.group != 0 {
             let newest = self.current.units.back().map_or(0, |kept| kept.node_us);
             if let Some(kept) = self.previous.get(place.next)
                 && newest.saturating_sub(kept.node_us) <= CLOSE_BEHIND_US
             {
                 place.next += 1;
-                return Some(kept.message(head, copies));
+                return Some(kept);
             }
         }
         if place.group != self.current.number {
@@ -246,7 +260,7 @@ impl Track {
         }
         let kept = self.current.get(place.next)?;
         place.next += 1;
-        Some(kept.message(head, copies))
+        Some(kept)
     }
 }
 
@@ -269,29 +283,26 @@ impl Group {
 }
 
 impl Kept {
-    /// The same in both forms.
+    /// The same with a message and without.
     fn bytes(&self) -> usize {
-        match &self.form {
-            Form::Unit(unit) => wire::length(unit),
-            Form::Message(message) => message.len(),
-        }
+        wire::length(&self.unit)
     }
 
-    /// Made at the first call; the unit is let go then.
+    /// Made at the first call; what the unit came in is let go then.
     fn message(
         &mut self,
         (kind, broadcast, timescale): (Kind, u32, u32),
         copies: &AtomicU64,
     ) -> Bytes {
-        match &self.form {
-            Form::Message(message) => message.clone(),
-            Form::Unit(unit) => {
+        let (unit, node_us) = (&mut self.unit, self.node_us);
+        self.message
+            .get_or_insert_with(|| {
                 copies.fetch_add(1, Relaxed);
-                let message = wire::encode(kind, broadcast, unit, timescale, self.node_us);
-                self.form = Form::Message(message.clone());
+                let message = wire::encode(kind, broadcast, unit, timescale, node_us);
+                unit.data = message.slice(wire::data_at()..);
                 message
-            }
-        }
+            })
+            .clone()
     }
 }
 

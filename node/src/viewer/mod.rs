@@ -1,8 +1,8 @@
-//! The viewer page: a small web server on a loopback address that shows a browser on this machine
-//! what is in the room.
+//! The viewer page: a small web server that shows a browser what is in the room, on this machine or,
+//! where the person names an address of it, on a phone of the same network.
 //!
 //! It takes state and access units from the node and never blocks it: a page that is slow skips to
-//! the newest keyframe. It listens on loopback alone, and whoever does not hold the launch token of
+//! the newest keyframe. It listens on one address, loopback unless told otherwise, and whoever does not hold the launch token of
 //! this process gets the empty page and nothing else. It decides nothing about the room.
 
 mod assets;
@@ -11,6 +11,7 @@ mod hub;
 mod session;
 mod socket;
 mod state;
+mod stream;
 mod wire;
 
 use std::fmt;
@@ -46,7 +47,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// What the page server needs to know.
 #[derive(Debug)]
 pub struct ViewerConfig {
-    /// Where to listen; a loopback address. Port 0 takes a free one.
+    /// Where to listen; one address, by which browsers must call it. Port 0 takes a free one.
+    /// Beyond loopback, what is sent travels in the clear, the token included.
     pub addr: SocketAddr,
     /// The node's clocks: the page measures latency against the steady one.
     pub clock: Clock,
@@ -67,9 +69,12 @@ pub enum PageRequest {
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewerError {
-    /// Others could reach it.
-    #[error("the viewer page may only listen on this machine (127.0.0.1 or [::1]), not on {0}")]
-    NotLoopback(SocketAddr),
+    /// No browser can call it by that name, and every network would reach it.
+    #[error(
+        "the viewer page listens on one address, not on all of them ({0}); give --viewer this \
+         machine's own on the network of the phone, such as 192.168.1.5:8080"
+    )]
+    Everywhere(SocketAddr),
     /// The address cannot be had.
     #[error("the viewer page cannot listen on {addr}: {source}; choose another with --viewer")]
     Bind {
@@ -86,6 +91,7 @@ pub struct Viewer {
     url: String,
     hub: UnitHub,
     state: watch::Sender<socket::StateText>,
+    broadcasts: watch::Sender<Vec<PageBroadcast>>,
     pages: Arc<Semaphore>,
     cancel: CancellationToken,
     sockets: TaskTracker,
@@ -98,6 +104,7 @@ struct Shared {
     session: Session,
     hub: UnitHub,
     state: watch::Receiver<socket::StateText>,
+    broadcasts: watch::Receiver<Vec<PageBroadcast>>,
     pages: Arc<Semaphore>,
     clock: Clock,
     requests: Option<mpsc::Sender<PageRequest>>,
@@ -108,8 +115,8 @@ struct Shared {
 impl Viewer {
     /// Listens, and serves from then on.
     pub async fn start(config: ViewerConfig) -> Result<Self, ViewerError> {
-        if !config.addr.ip().is_loopback() {
-            return Err(ViewerError::NotLoopback(config.addr));
+        if config.addr.ip().is_unspecified() {
+            return Err(ViewerError::Everywhere(config.addr));
         }
         let bind = |source| ViewerError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(bind)?;
@@ -117,6 +124,7 @@ impl Viewer {
         let session = Session::new(addr.port());
         let url = format!("http://{addr}/#{}", session.launch_token());
         let (state, state_seen) = watch::channel(socket::encode_state(&PageState::default()));
+        let (broadcasts, broadcasts_seen) = watch::channel(Vec::new());
         let hub = UnitHub::new(config.clock);
         let (pages, cancel) = (Arc::new(Semaphore::new(MAX_PAGES)), CancellationToken::new());
         let sockets = TaskTracker::new();
@@ -124,6 +132,7 @@ impl Viewer {
             session,
             hub: hub.clone(),
             state: state_seen,
+            broadcasts: broadcasts_seen,
             pages: Arc::clone(&pages),
             clock: config.clock,
             requests: config.requests,
@@ -131,7 +140,7 @@ impl Viewer {
             sockets: sockets.clone(),
         });
         let server = tokio::spawn(serve(listener, router(addr, shared), cancel.clone()));
-        Ok(Self { addr, url, hub, state, pages, cancel, sockets, server })
+        Ok(Self { addr, url, hub, state, broadcasts, pages, cancel, sockets, server })
     }
 
     /// Where it listens.
@@ -151,6 +160,7 @@ impl Viewer {
 
     /// Tells all pages, and those to come, how things stand. Never blocks; only the newest counts.
     pub fn publish_state(&self, state: &PageState) {
+        self.broadcasts.send_replace(state.broadcasts.clone());
         self.state.send_replace(socket::encode_state(state));
     }
 
@@ -190,6 +200,7 @@ fn router(addr: SocketAddr, shared: Arc<Shared>) -> Router {
     assets::routes()
         .route("/session", post(session::open))
         .route("/live", get(socket::open))
+        .route("/stream/{name}", get(stream::open))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
         // Outermost: nothing is looked at before the guard has let it pass.

@@ -36,6 +36,11 @@ impl Session {
         &self.launch
     }
 
+    /// Whether this is the launch token: for players, which hold no cookie.
+    pub(super) fn launches(&self, token: &str) -> bool {
+        equal(token, &self.launch)
+    }
+
     /// Whether a request carries our cookie.
     pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
         headers

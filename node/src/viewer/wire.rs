@@ -60,6 +60,11 @@ pub(super) fn encode(
     out.freeze()
 }
 
+/// Where the access unit begins in that.
+pub(super) fn data_at() -> usize {
+    usize::from(HEADER)
+}
+
 /// How long that is.
 pub(super) fn length(unit: &ViewUnit) -> usize {
     usize::from(HEADER) + unit.data.len()

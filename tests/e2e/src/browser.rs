@@ -204,6 +204,11 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
+    /// Runs a script before those of every page that is opened from now on.
+    pub fn before(&mut self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": script}));
+    }
+
     /// Makes the page's own thread this many times slower; 1 is as it is.
     pub fn throttle(&mut self, times: u32) {
         self.call("Emulation.setCPUThrottlingRate", json!({"rate": times}));

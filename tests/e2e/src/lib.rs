@@ -11,6 +11,7 @@ pub mod cast;
 pub mod check;
 pub mod clip;
 pub mod fields;
+pub mod firefox;
 pub mod lab;
 pub mod mp4;
 pub mod process;

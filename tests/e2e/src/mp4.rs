@@ -147,12 +147,12 @@ pub fn make(path: &Path, encoded: &[&str]) {
     ffmpeg(&[&source, encoded, quiet, &[text(path)]].concat());
 }
 
-/// Makes a file of one second that holds sound alone.
+/// Makes a file of one second that holds sound alone, by this encoder of ffmpeg.
 ///
 /// # Panics
 /// If ffmpeg cannot.
-pub fn make_sound(path: &Path) {
-    ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", text(path)]);
+pub fn make_sound(path: &Path, encoder: &str) {
+    ffmpeg(&["-f", "lavfi", "-i", "sine=duration=1", "-c:a", encoder, text(path)]);
 }
 
 /// Whether both files show their pictures at the same distances.

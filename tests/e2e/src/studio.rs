@@ -130,6 +130,16 @@ impl Studio {
         index
     }
 
+    /// The PeerId of a broadcast's publisher.
+    ///
+    /// # Panics
+    /// If that broadcast is not on.
+    #[must_use]
+    pub fn publisher(&self, index: u32) -> String {
+        let on = self.state.broadcasts.iter().find(|broadcast| broadcast.index == index);
+        on.expect("it is on").publisher.clone()
+    }
+
     /// A broadcast's pieces stop coming, and nobody says why.
     pub fn freeze(&mut self, index: u32) {
         self.live.iter_mut().filter(|live| live.index == index).for_each(Live::end);

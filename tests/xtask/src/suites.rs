@@ -44,8 +44,8 @@ impl Suite {
             ("tests/e2e", _) => Some(Self::E2e),
             ("tests/sim", _) => Some(Self::Sim),
             (
-                "protocol" | "node" | "node/transport" | "bootstrap" | "android-jni"
-                | "tests/xtask",
+                "protocol" | "node" | "node/clock" | "node/media" | "node/transport" | "bootstrap"
+                | "android-jni" | "tests/xtask",
                 _,
             ) => Some(Self::Unit),
             _ => None,

@@ -4,12 +4,10 @@
 //! there again: sound is of no use late. It never waits for a page; its bounds are below.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
 
-use bytes::Bytes;
 use roommate_media::ViewUnit;
 
-use super::{Form, Kept, Kind};
+use super::Kept;
 
 /// Sound that is older than the newest by more than this leaves.
 const KEPT_US: u64 = 1_000_000;
@@ -21,8 +19,7 @@ const BEGIN_US: u64 = 100_000;
 
 #[derive(Debug)]
 pub(super) struct Sound {
-    broadcast: u32,
-    timescale: u32,
+    pub(super) timescale: u32,
     /// Packets that have left; a place is a number of packets from the first.
     gone: u64,
     packets: VecDeque<Kept>,
@@ -30,12 +27,12 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    pub(super) fn new(broadcast: u32, timescale: u32) -> Self {
-        Self { broadcast, timescale, gone: 0, packets: VecDeque::new(), bytes: 0 }
+    pub(super) fn new(timescale: u32) -> Self {
+        Self { timescale, gone: 0, packets: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn push(&mut self, node_us: u64, unit: ViewUnit) {
-        let kept = Kept { node_us, form: Form::Unit(unit) };
+        let kept = Kept { node_us, unit, message: None };
         self.bytes += kept.bytes();
         self.packets.push_back(kept);
         while let Some(oldest) = self.packets.front()
@@ -50,7 +47,7 @@ impl Sound {
     }
 
     /// The packet at a place, if it is there; the place moves on. Place 0 is a page that begins.
-    pub(super) fn next(&mut self, place: &mut u64, copies: &AtomicU64) -> Option<Bytes> {
+    pub(super) fn next(&mut self, place: &mut u64) -> Option<&mut Kept> {
         let newest = self.packets.back()?.node_us;
         if *place < self.gone || *place == 0 {
             let fresh = |kept: &Kept| newest.saturating_sub(kept.node_us) <= BEGIN_US;
@@ -58,19 +55,20 @@ impl Sound {
             *place = self.gone + first as u64;
         }
         let at = usize::try_from(*place - self.gone).ok()?;
-        let head = (Kind::Sound, self.broadcast, self.timescale);
-        let message = self.packets.get_mut(at)?.message(head, copies);
+        let kept = self.packets.get_mut(at)?;
         *place += 1;
-        Some(message)
+        Some(kept)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn filled(count: u64) -> Sound {
-        let mut sound = Sound::new(1, 48_000);
+        let mut sound = Sound::new(48_000);
         for at in 0..count {
             let unit = ViewUnit {
                 seq: at,
@@ -88,10 +86,7 @@ mod tests {
     }
 
     fn numbers(sound: &mut Sound, place: &mut u64) -> Vec<u64> {
-        let copies = AtomicU64::new(0);
-        std::iter::from_fn(|| sound.next(place, &copies))
-            .map(|message| u64::from_be_bytes(message[8..16].try_into().unwrap()))
-            .collect()
+        std::iter::from_fn(|| sound.next(place).map(|kept| kept.unit.seq)).collect()
     }
 
     #[test]

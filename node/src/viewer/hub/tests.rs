@@ -17,7 +17,7 @@ fn unit(keyframe: bool, data: &[u8]) -> ViewUnit {
 
 /// A track with `groups` of `count` units, one each 33 ms; a unit is its group and number.
 fn filled(groups: u8, count: u8) -> Track {
-    let mut track = Track::new(0, 90_000);
+    let mut track = Track::new(90_000);
     for group in 0..groups {
         for number in 0..count {
             let at = (u64::from(group) * u64::from(count) + u64::from(number)) * 33_000;
@@ -29,10 +29,7 @@ fn filled(groups: u8, count: u8) -> Track {
 
 /// Everything that a page gets now, without its head.
 fn drain(track: &mut Track, place: &mut Place) -> Vec<Vec<u8>> {
-    let copies = AtomicU64::new(0);
-    std::iter::from_fn(|| track.next(place, &copies))
-        .map(|message| message[48..].to_vec())
-        .collect()
+    std::iter::from_fn(|| track.next(place).map(|kept| kept.unit.data.to_vec())).collect()
 }
 
 #[test]
@@ -61,7 +58,7 @@ fn a_slow_page_skips_to_the_newest_keyframe() {
 
 #[test]
 fn nothing_is_kept_before_a_keyframe() {
-    let mut track = Track::new(0, 1);
+    let mut track = Track::new(1);
     track.push(0, unit(false, b"x"));
     assert_eq!(drain(&mut track, &mut Place::default()).len(), 0);
     assert!(track.current.units.is_empty());
@@ -69,7 +66,7 @@ fn nothing_is_kept_before_a_keyframe() {
 
 #[test]
 fn a_group_without_end_is_bounded_and_running_pages_go_on() {
-    let mut track = Track::new(0, 1);
+    let mut track = Track::new(1);
     let big = vec![0; MAX_GROUP_BYTES / 5];
     track.push(0, unit(true, &big));
     let mut running = Place::default();
@@ -116,10 +113,13 @@ fn a_picture_is_copied_once_for_all_pages_and_not_at_all_for_none() {
     pictures.iter().for_each(|picture| hub.push(0, picture));
     assert_eq!(hub.copies(), 0, "no page is open");
     let tracks = hub.lock();
-    let Form::Unit(kept) = &tracks.pictures[&0].current.units[9].form else {
-        panic!("it was copied")
-    };
-    assert_eq!(kept.data.as_ptr(), pictures[49].data.as_ptr(), "it shares the picture's bytes");
+    let kept = &tracks.pictures[&0].current.units[9];
+    assert!(kept.message.is_none(), "it was copied");
+    assert_eq!(
+        kept.unit.data.as_ptr(),
+        pictures[49].data.as_ptr(),
+        "it shares the picture's bytes"
+    );
     drop(tracks);
 
     let pages = [(); 3].map(|()| {

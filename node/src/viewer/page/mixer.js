@@ -15,6 +15,8 @@ export class Mixer {
   }
 
   get blocked() {
+    // Without a loudspeaker of its own the page has video elements, for which the same holds.
+    if (!this.supported) return !this.touched;
     return this.context !== null && this.context.state !== 'running';
   }
 
@@ -28,9 +30,10 @@ export class Mixer {
   }
 
   async add(index) {
-    if (!this.supported || this.voices.has(index)) return;
+    if (this.voices.has(index)) return;
     const voice = { muted: false, volume: 1 };
     this.voices.set(index, voice);
+    if (!this.supported) return;
     if (this.context === null) this.open();
     await this.ready;
     if (this.voices.get(index) !== voice) return;
@@ -66,6 +69,7 @@ export class Mixer {
 
   // Only within what the browser takes for a gesture.
   async resume() {
+    this.touched = true;
     await this.context?.resume();
     this.tell();
   }
@@ -77,7 +81,10 @@ export class Mixer {
 
   tell() {
     const { context } = this;
-    if (context === null) return;
+    if (context === null) {
+      this.change();
+      return;
+    }
     const outputMs = ((context.outputLatency || 0) + (context.baseLatency || 0)) * 1000;
     for (const [index, voice] of this.voices) {
       const running = context.state === 'running';

@@ -54,7 +54,7 @@ export class Player {
     this.codec = codec;
     this.supported = null;
     const config = { codec, optimizeForLatency: true };
-    const can = 'VideoDecoder' in globalThis
+    const can = Player.usable && 'VideoDecoder' in globalThis
       ? await VideoDecoder.isConfigSupported(config).catch(() => ({ supported: false }))
       : { supported: false };
     if (codec !== this.codec) return;
@@ -200,7 +200,8 @@ export class Player {
     this.show(frame);
     const known = unit && this.link.nodeMs(now) !== null;
     const latency = known ? (unit.readyUs - unit.capturedUs) / 1000 + this.age(unit, now) : null;
-    const behind = known && this.caughtUp ? this.age(unit, now) : null;
+    // The first one is shown whatever its age, and is no figure of keeping up.
+    const behind = known && this.caughtUp && this.drawn > 0 ? this.age(unit, now) : null;
     const first = this.meter.drawn(now, { latency, behind, offset });
     this.drawn += 1;
     this.last = unit;

@@ -1,5 +1,6 @@
 // One broadcast on the page: its canvas, its words, its sound's controls.
 
+import { SlowPlayer } from './mse.js';
 import { nameOf } from './people.js';
 import { detailRows, soundWords, tileSentence } from './words.js';
 
@@ -56,7 +57,9 @@ export class Tile {
   }
 
   take(figures) {
-    this.figures = figures;
+    // What WebCodecs cannot show, a video element may.
+    if (figures.supported === false) this.slow ??= new SlowPlayer(this.canvas, this.broadcast.publisher);
+    this.figures = this.slow ? { ...figures, ...this.slow.figures() } : figures;
     this.takenAt = performance.now();
   }
 
@@ -78,7 +81,7 @@ export class Tile {
     set(this.error, latency && error !== null ? ` ± ${Math.max(1, Math.round(error))}` : '');
     // Beside an old picture it would be a figure of another time.
     this.latency.parentElement.style.display = latency && this.veil.textContent === '' ? '' : 'none';
-    set(this.soundWords, soundWords(broadcast, figures.sound, this.mixer));
+    set(this.soundWords, soundWords(broadcast, figures, this.mixer));
     if (document.body.classList.contains('figures')) this.showDetails(state);
     this.showSound();
   }
@@ -103,6 +106,7 @@ export class Tile {
     const voice = this.mixer.voices.get(this.index);
     const has = voice !== undefined && this.broadcast.sound !== null;
     const heard = has && this.mixer.heard(this.index) && !this.mixer.blocked;
+    this.slow?.hear(heard, voice?.volume ?? 1);
     this.mute.hidden = !has;
     this.volume.hidden = !has;
     this.mute.ariaPressed = String(has && voice.muted);
@@ -115,6 +119,11 @@ export class Tile {
     label(this.large, `${name} large`);
     label(this.full, `${name} on the full screen`);
     this.full.hidden = !document.fullscreenEnabled;
+  }
+
+  close() {
+    this.slow?.close();
+    this.root.remove();
   }
 
   // For tests.

@@ -48,7 +48,7 @@ function arrange() {
   for (const [index, tile] of tiles) {
     if (there.has(index)) continue;
     mixer.remove(index);
-    tile.root.remove();
+    tile.close();
     tiles.delete(index);
   }
   for (const broadcast of state.broadcasts) {
@@ -167,4 +167,4 @@ const token = location.hash.slice(1);
 if (token) history.replaceState(null, '', location.pathname);
 show();
 tellHidden();
-post({ type: 'start', token });
+post({ type: 'start', token, codecs: 'VideoDecoder' in globalThis });

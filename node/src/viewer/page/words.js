@@ -15,9 +15,6 @@ export function stageSentence(link, state) {
   if (state.broadcasts.length === 0) {
     return state.notice ?? 'Waiting: nobody is publishing yet.';
   }
-  if (!('VideoDecoder' in globalThis)) {
-    return 'This browser cannot decode live video (it has no WebCodecs). Use a current Chrome, Edge, Firefox or Safari on this computer.';
-  }
   return '';
 }
 
@@ -39,8 +36,13 @@ export function tileSentence(figures, takenAt, broadcast) {
   return '';
 }
 
-// Why a broadcast that has sound is not heard, where the person did not choose it.
-export function soundWords(broadcast, sound, mixer) {
+// Why a broadcast is not heard, where the person did not choose it, or is shown the slower way.
+export function soundWords(broadcast, { sound, slow }, mixer) {
+  if (slow) {
+    return globalThis.isSecureContext
+      ? 'This browser has no WebCodecs for H.264: pictures come a little later.'
+      : 'Over plain HTTP browsers withhold WebCodecs: pictures come a little later.';
+  }
   if (broadcast.sound === null) return '';
   const { codec } = broadcast.sound;
   if (!mixer.supported || sound?.supported === false) {

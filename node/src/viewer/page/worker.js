@@ -52,7 +52,9 @@ function lend(index, frame) {
 }
 
 const hear = {
-  start({ token }) {
+  start({ token, codecs }) {
+    // What the page's own thread is denied is not asked for here either.
+    Player.usable = codecs;
     link.start(token);
   },
   canvas({ index, canvas }) {

@@ -96,7 +96,10 @@ fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
     refused(create().args(["--bootstrap", bare]), 1, &["without /p2p/", "copy the whole address"]);
 
     let viewer = || watch(&stage, &room.link);
-    refused(viewer().args(["--viewer", "192.0.2.1:80"]), 2, &["--viewer 192.0.2.1:80", "loopback"]);
+    let words = ["the viewer page", "192.0.2.1:80", "choose another with --viewer"];
+    refused(viewer().args(["--viewer", "192.0.2.1:80"]), 1, &words);
+    let words = ["the viewer page listens on one address", "0.0.0.0:80", "192.168.1.5:8080"];
+    refused(viewer().args(["--viewer", "0.0.0.0:80"]), 1, &words);
     for name in ["", &"x".repeat(65)] {
         let named = Roommate::bare(&stage, None, "named").args(["watch", &room.link]);
         refused(named.args(["--name", name]), 2, &["--name takes 1 to 64 bytes"]);

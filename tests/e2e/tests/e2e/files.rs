@@ -47,8 +47,8 @@ fn what_is_no_video_file_is_said_to_be_none() {
     std::fs::write(&garbage, [7; 5000]).unwrap();
     refused(publish(&stage, &garbage), 1, &["garbage.mp4", "it is not an MP4 file"]);
     let sound = stage.path("sound.mp4");
-    mp4::make_sound(&sound);
-    refused(publish(&stage, &sound), 1, &["sound.mp4", "it has no video track"]);
+    mp4::make_sound(&sound, "mp3");
+    refused(publish(&stage, &sound), 1, &["sound.mp4", "it has no video track, and its sound is"]);
 }
 
 #[test]

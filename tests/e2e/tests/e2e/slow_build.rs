@@ -20,7 +20,7 @@ fn a_build_without_nasm_warns_and_says_what_to_install() {
     let stage = Stage::shared();
     let script = stage.path("build-script");
     let mut rustc = Command::new("rustc");
-    rustc.args(["--edition", "2024", "-o"]).arg(&script).arg(source("node/build.rs"));
+    rustc.args(["--edition", "2024", "-o"]).arg(&script).arg(source("node/media/build.rs"));
     assert!(rustc.status().expect("rustc starts").success());
 
     let told = said(&script, "x86_64", Path::new("/nowhere"));
