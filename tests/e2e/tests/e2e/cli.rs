@@ -136,8 +136,8 @@ fn standard_input_that_cannot_be_sent_says_why() {
     refused(fed(b"hello"), 1, &[sent, "it is none of MPEG-TS", "'-f mpegts'"]);
     let film = std::fs::read(fixture("bbb.mp4")).expect("a fixture");
     refused(fed(&film), 1, &[sent, "an MP4 cannot be read from a pipe", "file:PATH"]);
-    let begun = b"YUV4MPEG2 W64 H48 F25:1 C420\nFRAME\n";
-    refused(fed(begun), 1, &[sent, "it ended before the first picture"]);
+    let begun = b"\0\0\0\x01\x67\x42\0\x1f";
+    refused(fed(begun), 1, &[sent, "it holds no keyframe (IDR)"]);
     refused(fed(b"").args(["--loop"]), 2, &["--loop is for files; standard input comes once"]);
 }
 
