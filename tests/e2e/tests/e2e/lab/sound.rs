@@ -38,14 +38,18 @@ fn pictures_are_dropped_on_a_slow_line_and_no_sound_is() {
     assert_eq!(told.count("sound.gaps"), 0, "{told:#}");
     must(check::sound_figures(told, &heard));
 
-    let latencies = trace::latencies(&heard, told.count("sound.caught_up"));
-    let [p50, p99, max] = [50.0, 99.0, 100.0].map(|at| check::percentile(&latencies, at));
-    let pictures = room.trace("slow").len();
-    eprintln!(
-        "{pictures} of {} pictures, {} packets of sound, {p50:.0} ms p50, {p99:.0} p99, {max:.0} max",
-        room.trace("publisher").len(),
-        heard.len()
-    );
-    // Between these hosts lies nothing but the queue that the test made: one way takes no time.
-    assert!(p99 <= 100.0, "the p99 of the sound is {p99:.0} ms");
+    let pictures = (room.trace("slow").len(), room.trace("publisher").len());
+    eprintln!("{} of {} pictures, {} packets of sound", pictures.0, pictures.1, heard.len());
+    // Between these hosts lies nothing but the queue that the test made: one way takes no time
+    // without it, and 112 ms where it is full. A connection fills it until it has found the rate.
+    let latency = |from_s: f64| {
+        let of = trace::between(&sent, &heard, from_s, 60.0);
+        let sorted = trace::sorted(of.iter().map(|unit| unit.latency_ms()));
+        let [p50, p99, max] = [50.0, 99.0, 100.0].map(|at| check::percentile(&sorted, at));
+        eprintln!("from {from_s} s on: {p50:.0} ms p50, {p99:.0} p99, {max:.0} max");
+        p99
+    };
+    let (begin, found) = (latency(2.0), latency(10.0));
+    assert!(begin <= 212.0, "the p99 of the sound is {begin:.0} ms");
+    assert!(found <= 100.0, "the p99 of the sound is {found:.0} ms after ten seconds");
 }
