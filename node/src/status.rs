@@ -113,7 +113,8 @@ impl SharedClock {
         self.facts().view
     }
 
-    /// When our newest subscription was accepted.
+    /// When our first subscription was accepted; one after an outage catches up on nothing that was
+    /// captured while we watched.
     pub fn admitted_at(&self) -> Option<Mono> {
         self.facts().admitted_at
     }
@@ -130,7 +131,7 @@ impl SharedClock {
     }
 
     pub(crate) fn set_admitted(&self, at: Mono) {
-        self.facts().admitted_at = Some(at);
+        self.facts().admitted_at.get_or_insert(at);
     }
 
     pub(crate) fn set_subscribed(&self, at: Mono) {

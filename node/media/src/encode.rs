@@ -107,8 +107,21 @@ fn failed(doing: &'static str, error: &openh264::Error) -> SourceError {
     SourceError::Encoder { doing, why: error.to_string() }
 }
 
+/// What the stream of an encoder that begins with `picture` is called. By an encoder of its own: the
+/// broadcast's must not have spent bits on it.
+pub(super) fn codec_of(
+    settings: EncoderSettings,
+    picture: &Picture,
+) -> Result<String, SourceError> {
+    let first = H264Encoder::new(settings)?.encode(picture, 0, false)?;
+    codec_name(&first.data).ok_or_else(|| SourceError::Encoder {
+        doing: "starting",
+        why: "its first picture has no parameter sets".to_owned(),
+    })
+}
+
 /// The codec's name as WebCodecs has it, from an access unit that begins with its parameter sets.
-pub(super) fn codec_name(keyframe: &[u8]) -> Option<String> {
+fn codec_name(keyframe: &[u8]) -> Option<String> {
     let start = keyframe.windows(5).position(|w| w[..4] == [0, 0, 0, 1] && w[4] & 0x1F == 7)?;
     let [profile, constraints, level] = keyframe.get(start + 5..start + 8)?.try_into().ok()?;
     Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use roommate_protocol::time::{Now, Wall};
 
-use super::encode::{EncoderSettings, H264Encoder, codec_name};
+use super::encode::{EncoderSettings, H264Encoder, codec_of};
 use super::pace::Pace;
 use super::pattern::{Moment, Pattern};
 use super::source::{Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat};
@@ -44,13 +44,8 @@ impl TestSource {
             kbits: spec.kbits,
             gop_pictures: spec.gop_pictures(),
         };
-        // By an encoder of its own: the broadcast's must not have spent bits on it.
         let probe = Moment { number: 0, elapsed: Duration::ZERO, captured: start.wall };
-        let first = H264Encoder::new(settings())?.encode(pattern.draw(probe), 0, false)?;
-        let codec = codec_name(&first.data).ok_or_else(|| SourceError::Encoder {
-            doing: "starting",
-            why: "its first picture has no parameter sets".to_owned(),
-        })?;
+        let codec = codec_of(settings(), pattern.draw(probe))?;
         let format = TrackFormat::Video(VideoFormat {
             codec,
             width: spec.width,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
-use super::encode::{EncoderSettings, H264Encoder, codec_name};
+use super::encode::{EncoderSettings, H264Encoder, codec_of};
 use super::feed::{Fed, Feed};
 use super::pace::LATEST;
 use super::picture::Picture;
@@ -118,12 +118,7 @@ impl Y4mSource {
         let per_second = header.fps.0.div_ceil(header.fps.1).max(1);
         let gop_pictures = u32::try_from(GOP.as_secs()).unwrap_or(2) * per_second;
         let settings = EncoderSettings { fps: per_second, kbits, gop_pictures };
-        // By an encoder of its own: the broadcast's must not have spent bits on it.
-        let first = H264Encoder::new(settings)?.encode(&picture, 0, false)?;
-        let codec = codec_name(&first.data).ok_or_else(|| SourceError::Encoder {
-            doing: "starting",
-            why: "its first picture has no parameter sets".to_owned(),
-        })?;
+        let codec = codec_of(settings, &picture)?;
         let format = TrackFormat::Video(VideoFormat {
             codec,
             width: u32::try_from(layout.shown.0).unwrap_or(u32::MAX),

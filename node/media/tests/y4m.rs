@@ -3,15 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![allow(clippy::print_stdout, reason = "figures are read by people")]
 
+#[path = "support/pipe.rs"]
+mod pipe_end;
 #[path = "mp4/tool.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest of it")]
 mod tool;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use pipe_end::Pipe;
 use roommate_clock::Clock;
 use roommate_media::source::{Source, SourceControl, SourceUnit};
 use roommate_media::y4m_source::{TIMESCALE, Y4mSource};
@@ -89,21 +91,6 @@ fn a_repeated_file_goes_on_without_a_seam() {
     let control = SourceControl::new();
     for number in 0..80 {
         assert_eq!(source.next(&control).unwrap().unwrap().pts, number * 3_003);
-    }
-}
-
-/// A pipe out of which a test's chunks come.
-struct Pipe(Receiver<Vec<u8>>, Vec<u8>);
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.1.is_empty() {
-            self.1 = self.0.recv().unwrap_or_default();
-        }
-        let count = buffer.len().min(self.1.len());
-        buffer[..count].copy_from_slice(&self.1[..count]);
-        self.1.drain(..count);
-        Ok(count)
     }
 }
 

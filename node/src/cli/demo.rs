@@ -33,10 +33,14 @@ use crate::making::{Wish, make_room};
 use crate::node::{Node, Room};
 use crate::play::publisher::State;
 use crate::report::Report;
+use crate::status::RoomStatus;
 use crate::trace::{self, Trace};
 
 /// How late a picture may be in the demo before a newer group replaces it.
 const LATENCY: Duration = roommate_protocol::limits::LATENCY_BUDGET_DEFAULT;
+
+/// How long the demo waits for its viewers before it goes live without them.
+const ALL_HERE: Duration = Duration::from_secs(3);
 
 /// How long viewers may take to show what is on its way when the publisher has ended.
 const LAST_PICTURES: Duration = Duration::from_secs(1);
@@ -94,8 +98,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Fail> {
 
     let trace = args.trace.as_deref().map(|base| trace::path_of(base, "publish", None));
     let trace = trace.as_deref().map(Trace::create).transpose().map_err(Fail::new)?;
-    let mut publishing = Publishing::begin(&publisher_desk, room, opened, trace).await?;
     let demo = Demo { report, bootstrap, viewers };
+    demo.all_here(&room).await;
+    let mut publishing = Publishing::begin(&publisher_desk, room, opened, trace).await?;
     let wait = demo.live(&publishing, &mut countdown, &mut signals).await;
     let ended = publishing.end().await;
     demo.last_pictures().await;
@@ -151,6 +156,22 @@ struct Demo {
 }
 
 impl Demo {
+    /// Waits until every viewer is connected with the publisher, so that none misses the begin.
+    async fn all_here(&self, room: &Room) {
+        let count = self.viewers.len();
+        let mut status = room.watch();
+        let publisher = room.me();
+        let all = async {
+            let _ = status.wait_for(|status| status.members.len() >= count).await;
+            for viewer in &self.viewers {
+                let mut status = viewer.room.watch();
+                let sees = |status: &RoomStatus| status.members.iter().any(|m| m.peer == publisher);
+                let _ = status.wait_for(sees).await;
+            }
+        };
+        let _ = tokio::time::timeout(ALL_HERE, all).await;
+    }
+
     /// Until the source, the clock or the person ends it.
     async fn live(
         &self,

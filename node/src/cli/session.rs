@@ -157,11 +157,6 @@ pub(super) fn check(common: &Common) -> Result<(), Fail> {
     if common.port_mapping {
         return Err(Fail::later("--port-mapping"));
     }
-    if let Some(viewer) = common.viewer.filter(|viewer| !viewer.ip().is_loopback()) {
-        return Err(Fail::usage(format!(
-            "--viewer {viewer} is not on loopback: this version shows the page on this machine only"
-        )));
-    }
     if common.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
         return Err(Fail::usage(format!("--name takes 1 to {NAME_BYTES_MAX} bytes")));
     }

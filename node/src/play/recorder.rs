@@ -94,9 +94,11 @@ impl Recorder {
                 Ok(work) => self.work = Some(work),
                 Err(why) => self.stop(why),
             }
-        } else if let Some(work) = &self.work {
-            // A thread that has ended told why.
-            let _ = work.units.try_send(Item::NextBroadcast);
+        } else if let Some(work) = &self.work
+            && let Err(TrySendError::Full(_)) = work.units.try_send(Item::NextBroadcast)
+        {
+            // Without it the next broadcast would be laid over the one before.
+            self.stop(too_slow(self.target.taker));
         }
         formats.iter().map(|format| self.sink(format)).collect()
     }
@@ -141,6 +143,10 @@ impl Recorder {
             }
         }
     }
+}
+
+fn too_slow(taker: &str) -> Stopped {
+    Stopped::Failed(format!("{taker} is too slow for the recording: it ends here"))
 }
 
 /// The first reason counts: what follows follows from it.
@@ -200,6 +206,10 @@ struct RecorderSink {
 
 impl Sink for RecorderSink {
     fn take(&mut self, unit: &ViewUnit) {
+        // A hole would follow: what ends here ends here.
+        if self.stopped.borrow().is_some() {
+            return;
+        }
         let mut unit = unit.clone();
         if self.from != self.to {
             let convert = |ticks: i64| {
@@ -211,10 +221,7 @@ impl Sink for RecorderSink {
         match self.units.try_send(Item::Unit(self.track, unit)) {
             // The thread has told why it ended.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => {
-                let why = format!("{} is too slow for the recording: it ends here", self.taker);
-                stop(&self.stopped, Stopped::Failed(why));
-            }
+            Err(TrySendError::Full(_)) => stop(&self.stopped, too_slow(self.taker)),
         }
     }
 }

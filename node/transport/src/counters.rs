@@ -25,6 +25,8 @@ const NONE: u64 = u64::MAX;
 pub struct Counters {
     written: AtomicU64,
     sent: AtomicU64,
+    /// `written` when the last packet left.
+    noted: AtomicU64,
     in_flight: AtomicU64,
     lost: AtomicU64,
     last_packet: AtomicU64,
@@ -41,6 +43,7 @@ impl Counters {
         Self {
             written: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            noted: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             last_packet: AtomicU64::new(NONE),
@@ -141,6 +144,7 @@ impl Counters {
 
     /// Packets up to number `last_packet` left, `bytes` in all.
     pub(crate) fn on_sent(&self, now: Instant, bytes: u64, last_packet: u64) {
+        self.noted.store(self.written(), SeqCst);
         let before = self.last_packet.swap(last_packet, Relaxed);
         // Each packet number space starts again at 0: then all that is known is "at least one".
         let packets = if before == NONE { 1 } else { last_packet.saturating_sub(before).max(1) };
@@ -168,12 +172,13 @@ impl Counters {
         self.in_flight.store(self.in_flight().saturating_sub(bytes), Relaxed);
     }
 
-    /// A batch of acknowledgements is done. `dry`: quinn had nothing more to send.
+    /// A batch of acknowledgements is done. `dry`: quinn had nothing more to send when it last looked,
+    /// which is when the last packet left. What was written after that is still to be sent.
     pub(crate) fn on_acked(&self, now: Instant, in_flight: u64, dry: bool) {
         self.in_flight.store(in_flight, Relaxed);
         self.heard.store(self.stamp(now), Relaxed);
         if dry {
-            self.sent.store(self.written(), SeqCst);
+            self.sent.store(self.noted.load(SeqCst).min(self.written()), SeqCst);
         }
         self.poke();
     }
@@ -216,6 +221,20 @@ mod tests {
         assert_eq!(c.lost_bytes(), 1200);
         c.on_acked(at(&c, 3), 0, true);
         assert_eq!((c.sent(), c.in_flight()), (4000, 0));
+    }
+
+    #[test]
+    fn what_was_written_since_the_last_packet_is_not_taken_for_sent() {
+        let c = Counters::new();
+        c.add_written(4000);
+        c.on_sent(at(&c, 0), 4 * 1200, 3);
+        c.add_written(8192);
+        // quinn had nothing more when it last looked, before the second write.
+        c.on_acked(at(&c, 1), 0, true);
+        assert_eq!((c.written(), c.sent()), (12_192, 4000));
+        c.on_sent(at(&c, 2), 8 * 1200, 11);
+        c.on_acked(at(&c, 3), 0, true);
+        assert!(c.is_dry());
     }
 
     #[test]

@@ -23,6 +23,9 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest wait.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// How long a parent may take to answer a Subscribe: as long as its proof may take.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
 /// A parent whose streams broke a rule is not asked again for so long.
 const MISBEHAVED: Duration = Duration::from_secs(10);
 
@@ -40,8 +43,8 @@ enum State {
     Wanted { at: Mono },
     /// The shell looks what is lacking.
     Asking,
-    /// Subscribe was sent.
-    Open { conn: ConnId, sub: SubscriptionId, admitted: Option<Admitted> },
+    /// Subscribe was sent, at `asked`.
+    Open { conn: ConnId, sub: SubscriptionId, asked: Mono, admitted: Option<Admitted> },
 }
 
 /// What a parent said.
@@ -93,7 +96,7 @@ impl Parents {
         track: &TrackKey,
     ) -> Option<(ConnId, SubscriptionId, Option<&Admitted>)> {
         match &self.subs.get(track)?.state {
-            State::Open { conn, sub, admitted } => Some((*conn, *sub, admitted.as_ref())),
+            State::Open { conn, sub, admitted, .. } => Some((*conn, *sub, admitted.as_ref())),
             _ => None,
         }
     }
@@ -101,6 +104,14 @@ impl Parents {
     /// Whether we are asking this very peer for this track. Only publishers feed, so far.
     pub(super) fn is_open_to(&self, track: &TrackKey, peer: PeerId) -> bool {
         track.publisher == peer && self.open(track).is_some()
+    }
+
+    /// Whether whom we asked has had its time to answer.
+    fn is_unanswered(&self, track: &TrackKey, now: Mono) -> bool {
+        matches!(
+            self.subs.get(track).map(|sub| &sub.state),
+            Some(State::Open { asked, admitted: None, .. }) if *asked + ANSWER_MAX <= now
+        )
     }
 
     fn named(&mut self, conn: ConnId, sub: SubscriptionId) -> Option<(TrackKey, &mut Sub)> {
@@ -112,9 +123,10 @@ impl Parents {
     pub(super) fn poll_timeout(&self, may_ask: impl Fn(&TrackKey) -> bool) -> Option<Deadline> {
         let times = self.subs.iter().filter_map(|(track, sub)| match sub.state {
             State::Wanted { at } if may_ask(track) => Some(at),
+            State::Open { asked, admitted: None, .. } => Some(asked + ANSWER_MAX),
             _ => None,
         });
-        times.min().map(|at| (at, Why("a track is subscribed again")))
+        times.min().map(|at| (at, Why("a track is subscribed, again or anew")))
     }
 }
 
@@ -134,7 +146,7 @@ impl Room {
         };
         self.parents.named = self.parents.named.wrapping_add(1);
         let sub = SubscriptionId(self.parents.named);
-        known.state = State::Open { conn, sub, admitted: None };
+        known.state = State::Open { conn, sub, asked: now.mono, admitted: None };
         let latency_ms = u32::try_from(known.latency.as_millis()).unwrap_or(u32::MAX);
         let lacking = lacking.map(|lacking| message::Lacking {
             group: lacking.group,
@@ -184,6 +196,9 @@ impl Room {
             {
                 self.close_sub(track, now.mono);
             }
+            if self.parents.is_unanswered(&track, now.mono) {
+                self.close_sub(track, now.mono + RETRY_MIN);
+            }
             let Some(known) = self.parents.subs.get_mut(&track) else { continue };
             if let State::Wanted { at } = known.state
                 && at <= now.mono
@@ -197,7 +212,7 @@ impl Room {
 
     pub(super) fn lose_parents_on(&mut self, conn: ConnId, now: Now) {
         for (track, known) in &mut self.parents.subs {
-            let State::Open { conn: on, sub, admitted } = &known.state else { continue };
+            let State::Open { conn: on, sub, admitted, .. } = &known.state else { continue };
             if *on != conn {
                 continue;
             }

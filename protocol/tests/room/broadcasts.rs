@@ -70,6 +70,27 @@ fn a_viewer_is_admitted_and_fed_in_a_round_trip() {
     assert_eq!(world.see(1).subscriptions(), []);
 }
 
+/// A parent that keeps its connection and says neither yes nor no is asked again.
+#[test]
+fn a_parent_that_does_not_answer_is_asked_again() {
+    let mut world = World::with_members(1);
+    let mut mute = Stranger::member(&mut world, Roles::USUAL);
+    mute.come_in(&mut world, 0);
+    mute.announce(&mut world, 0, catalog());
+    let id = world.see(0).broadcasts()[0].id;
+    let track = TrackKey { publisher: mute.peer, broadcast: id, track: TrackId(0) };
+    watch(&mut world, 0, track);
+    for _ in 0..20 {
+        mute.answer_pings(&mut world);
+        world.run(S / 2);
+    }
+    let heard = mute.heard_messages(&mut world);
+    let count = |is: fn(&Incoming) -> bool| heard.iter().filter(|heard| is(heard)).count();
+    // At 0 s, 4 s and 8 s: three seconds each, and one of rest.
+    assert_eq!(count(|heard| matches!(heard, Incoming::Subscribe(_))), 3);
+    assert_eq!(count(|heard| matches!(heard, Incoming::Unsubscribe(_))), 2);
+}
+
 #[test]
 fn a_broadcast_that_ends_is_over_everywhere_and_feeds_nobody() {
     let mut world = World::with_members(3);

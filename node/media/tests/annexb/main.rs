@@ -3,17 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![allow(clippy::print_stdout, reason = "figures are read by people")]
 
+#[path = "../support/pipe.rs"]
+mod pipe_end;
 mod refused;
 #[path = "../mp4/tool.rs"]
 #[allow(dead_code, reason = "the other suite uses the rest of it")]
 mod tool;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use pipe_end::Pipe;
 use roommate_clock::Clock;
 use roommate_media::annexb_source::{AnnexBSource, TIMESCALE};
 use roommate_media::sniff::{Kind, peek};
@@ -39,21 +41,6 @@ fn all(mut source: AnnexBSource) -> Vec<SourceUnit> {
 
 fn by_file(path: &Path) -> Vec<SourceUnit> {
     all(AnnexBSource::open(path, Clock::new(), false).unwrap().unpaced())
-}
-
-/// A pipe into which a test writes; a chunk that was written is read at once or not at all.
-struct Pipe(Receiver<Vec<u8>>, Vec<u8>);
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.1.is_empty() {
-            self.1 = self.0.recv().unwrap_or_default();
-        }
-        let count = buffer.len().min(self.1.len());
-        buffer[..count].copy_from_slice(&self.1[..count]);
-        self.1.drain(..count);
-        Ok(count)
-    }
 }
 
 fn pipe() -> (SyncSender<Vec<u8>>, Pipe) {

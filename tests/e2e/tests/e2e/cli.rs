@@ -96,7 +96,10 @@ fn flags_that_cannot_be_meant_are_named_with_their_bounds() {
     refused(create().args(["--bootstrap", bare]), 1, &["without /p2p/", "copy the whole address"]);
 
     let viewer = || watch(&stage, &room.link);
-    refused(viewer().args(["--viewer", "192.0.2.1:80"]), 2, &["--viewer 192.0.2.1:80", "loopback"]);
+    let words = ["the viewer page", "192.0.2.1:80", "choose another with --viewer"];
+    refused(viewer().args(["--viewer", "192.0.2.1:80"]), 1, &words);
+    let words = ["the viewer page listens on one address", "0.0.0.0:80", "192.168.1.5:8080"];
+    refused(viewer().args(["--viewer", "0.0.0.0:80"]), 1, &words);
     for name in ["", &"x".repeat(65)] {
         let named = Roommate::bare(&stage, None, "named").args(["watch", &room.link]);
         refused(named.args(["--name", name]), 2, &["--name takes 1 to 64 bytes"]);
@@ -133,8 +136,8 @@ fn standard_input_that_cannot_be_sent_says_why() {
     refused(fed(b"hello"), 1, &[sent, "it is none of MPEG-TS", "'-f mpegts'"]);
     let film = std::fs::read(fixture("bbb.mp4")).expect("a fixture");
     refused(fed(&film), 1, &[sent, "an MP4 cannot be read from a pipe", "file:PATH"]);
-    let begun = b"YUV4MPEG2 W64 H48 F25:1 C420\nFRAME\n";
-    refused(fed(begun), 1, &[sent, "it ended before the first picture"]);
+    let begun = b"\0\0\0\x01\x67\x42\0\x1f";
+    refused(fed(begun), 1, &[sent, "it holds no keyframe (IDR)"]);
     refused(fed(b"").args(["--loop"]), 2, &["--loop is for files; standard input comes once"]);
 }
 
