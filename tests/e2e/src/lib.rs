@@ -19,6 +19,7 @@ pub mod process;
 pub mod promise;
 pub mod sound;
 pub mod stage;
+pub mod stall;
 pub mod stamp;
 pub mod studio;
 pub mod trace;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use self::heard::{Ear, Heard, await_exit, listen};
 use crate::fields::Fields;
+use crate::stage::wall_us;
 
 mod heard;
 
@@ -27,6 +28,7 @@ pub struct Process {
     ear: Arc<Ear>,
     threads: Vec<JoinHandle<()>>,
     started: Instant,
+    started_us: i64,
 }
 
 /// What a program reads and writes, if not nothing and JSON lines.
@@ -67,7 +69,7 @@ impl Process {
     /// If it does not start.
     #[must_use]
     pub fn start_between(name: &str, mut command: Command, ends: Ends) -> Self {
-        let started = Instant::now();
+        let (started, started_us) = (Instant::now(), wall_us());
         let heard = ends.output.is_none();
         command.stdin(ends.input.unwrap_or_else(Stdio::null));
         command.stdout(ends.output.unwrap_or_else(Stdio::piped));
@@ -92,7 +94,7 @@ impl Process {
                 Err(_) => heard.junk.push(line),
             })
         }));
-        Self { name: name.to_owned(), child, ear, threads, started }
+        Self { name: name.to_owned(), child, ear, threads, started, started_us }
     }
 
     /// Its name in this test.
@@ -105,6 +107,12 @@ impl Process {
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// When it was started: microseconds since 1970.
+    #[must_use]
+    pub fn started_us(&self) -> i64 {
+        self.started_us
     }
 
     /// Waits until `find` finds what it wants among all lines so far.

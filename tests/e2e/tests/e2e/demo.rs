@@ -44,6 +44,8 @@ fn three_viewers_receive_what_one_publisher_sends() {
         assert_played_well(told, &publisher, &viewer);
         // All were there before the publisher, so whichever child it is: from the first picture on.
         assert_eq!(viewer[0].seq, publisher[0].seq, "{}", path.display());
+        let caught_up = told.count("caught_up");
+        assert!(caught_up <= 3, "{caught_up} pictures before it was admitted: {told:#}");
         children.iter().for_each(|child| assert_received_from_the_first_sent(child, &viewer));
     }
     assert!(children.iter().all(|child| child.count("skipped") + child.count("reset") == 0));

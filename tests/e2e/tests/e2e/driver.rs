@@ -90,15 +90,17 @@ fn no_longer_gap_inside(blocked: &Ended, viewer: &[Unit], late: &BTreeSet<u64>) 
     let joined = viewer.first().and_then(|unit| unit.ready_us).expect("pictures") + 500_000;
     let seen: Vec<_> = blocks.iter().filter(|(from, _)| *from >= joined).collect();
     assert!(seen.len() >= 15, "only {} blocks while somebody watched", seen.len());
-    let inside_one =
-        |ready: i64| seen.iter().any(|(from, to)| (*from..=*to + 40_000).contains(&ready));
+    // A gap is a block's if any part of it is: one that begins before the block too.
+    let blocked = |from: i64, to: i64| seen.iter().any(|block| from < block.1 && block.0 < to);
     let span = seen[0].0..seen[seen.len() - 1].1 + 1_000_000;
-    let counts = |unit: &Unit| !late.contains(&unit.seq);
-    let inside = check::longest_gap_ms(viewer, |unit, ready| counts(unit) && inside_one(ready));
-    let outside = check::longest_gap_ms(viewer, |unit, ready| {
-        counts(unit) && span.contains(&ready) && !inside_one(ready)
-    });
+    let longest = |inside: bool| {
+        check::longest_gap_ms(viewer, |unit, from, to| {
+            !late.contains(&unit.seq) && span.contains(&to) && blocked(from, to) == inside
+        })
+    };
+    let (inside, outside) = (longest(true), longest(false));
     eprintln!("longest gap inside {inside:.0} ms, outside {outside:.0} ms");
     assert!(outside > 0.0 && inside > 0.0, "no pictures at all");
+    assert!(outside <= 250.0, "{outside:.0} ms without a picture, and nothing was blocked");
     assert!(inside <= outside + 30.0, "inside the blocks {inside:.0} ms, outside {outside:.0} ms");
 }

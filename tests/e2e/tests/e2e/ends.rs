@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use e2e::cast::{self, Bootstrap, Roommate, START, TEST_PICTURE};
 use e2e::fields::Fields;
 use e2e::mp4;
+use e2e::process::{Ended, Process};
 use e2e::stage::Stage;
 use e2e::trace::Unit;
 use rustix::process::Signal;
@@ -151,17 +152,49 @@ fn without_a_browser_the_address_is_said_and_the_page_is_there() {
     end(viewer);
 }
 
+/// Ends a program by a signal and checks that it takes at most two seconds, with a summary.
+#[track_caller]
+fn signalled(process: Process, signal: Signal) -> Ended {
+    let asked = Instant::now();
+    process.signal(signal);
+    let ended = process.finish(END);
+    let took = asked.elapsed();
+    let _ = ended.summary();
+    assert!(took <= Duration::from_secs(2), "{} took {took:?} to end", ended.name);
+    ended
+}
+
 #[test]
 fn both_signals_end_politely_within_two_seconds() {
     let stage = Stage::shared();
     let room = Room::open(&stage);
     for signal in [Signal::INT, Signal::TERM] {
         let publisher = room.publisher("publisher", TEST_PICTURE).ready();
-        let asked = Instant::now();
-        publisher.signal(signal);
-        let _ = publisher.finish(END).summary();
-        assert!(asked.elapsed() <= Duration::from_secs(2), "{:?}", asked.elapsed());
+        signalled(publisher, signal);
     }
+}
+
+/// As a service manager ends them.
+#[test]
+fn a_recording_a_demo_and_a_bootstrap_end_politely_when_they_are_terminated() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let publisher = room.publisher("publisher", TEST_PICTURE).ready();
+    let out = stage.path("out.mp4");
+    let viewer = room.viewer("viewer").path("--out", &out).ready();
+    viewer.reaches("received", 30, START);
+    let told = signalled(viewer, Signal::TERM).summary().count("received");
+    assert_eq!(mp4::packets(&out).len() as u64, told, "the recording is whole");
+    end(publisher);
+    signalled(room.bootstrap.process, Signal::TERM);
+
+    let demo = Roommate::bare(&stage, None, "demo")
+        .args(["demo", "--viewers", "2", "--json", "--no-open"])
+        .path("--data-dir", stage.path("demo"))
+        .ready();
+    demo.reaches("viewers.1.received", 30, START * 2);
+    let demo = signalled(demo, Signal::TERM);
+    assert_eq!(demo.summary().list("viewers").len(), 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use e2e::check::{self, must};
 use e2e::fields::Fields;
 use e2e::stage::Stage;
 use serde_json::Value;
@@ -19,10 +20,16 @@ fn a_late_joiner_is_served_from_the_open_group() {
     playing(&viewer);
     viewer.next("further line", Duration::from_secs(5), |line| line.find("received").is_some());
     let after = publisher.next("line", Duration::from_secs(5), |_| true);
+    let started = viewer.started_us();
     let ended = end(viewer);
     let summary = ended.summary();
     let subscribed = summary.num("subscribed_ms");
     let (first, live) = (summary.num("first_picture_ms"), summary.num("live_ms"));
+    // By the trace and this test's own clock, the start of the process included.
+    let units = room.trace("viewer");
+    let traced = (units[0].ready_us.expect("a viewer's unit") - started) as f64 / 1000.0;
+    assert!((first - traced).abs() <= 50.0, "told {first} ms, the trace has {traced}");
+    must(check::watch_figures(summary, &units));
     assert!(first - subscribed <= 300.0, "first picture {first}, subscribed {subscribed} ms");
     assert!(live >= first, "live {live} ms, first picture {first} ms");
     assert!(live - subscribed <= 2_000.0, "live only {} ms after subscribing", live - subscribed);

@@ -87,7 +87,7 @@ pub(crate) fn end(process: Process) -> Ended {
     process.interrupt();
     let ended = process.finish(END);
     let took = asked.elapsed();
-    assert!(took < Duration::from_millis(2_500), "{} took {took:?} to end", ended.name);
+    assert!(took <= Duration::from_secs(2), "{} took {took:?} to end", ended.name);
     let _ = ended.summary();
     ended
 }

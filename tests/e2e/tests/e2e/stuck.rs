@@ -6,7 +6,8 @@ use std::time::Duration;
 use e2e::cast::TEST_PICTURE;
 use e2e::check::{self, must};
 use e2e::stage::{Stage, wall_us};
-use e2e::trace;
+use e2e::stall;
+use e2e::trace::{self, Unit};
 
 use crate::room::{Room, end, playing};
 
@@ -24,6 +25,7 @@ fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
     // Caches and buffers are full by now, so that growth from here on is the stopped viewer's.
     publisher.reaches("access_units", 240, Duration::from_secs(20));
     let before = publisher.resident();
+    let stood = wall_us();
     stuck.pause();
     // Standing still is what is tested: no event marks its end.
     let mut most = before;
@@ -40,18 +42,37 @@ fn a_viewer_stopped_for_half_a_minute_disturbs_nobody() {
     stuck.next("further line", Duration::from_secs(5), |_| true);
     end(publisher);
     let published = room.trace("publisher");
+    feeds_on(&published, stood, went_on);
     for viewer in others {
         let name = viewer.name().to_owned();
         let ended = end(viewer);
-        let delivery = must(trace::delivery(&published, &room.trace(&name)));
+        let seen = room.trace(&name);
+        let delivery = must(trace::delivery(&published, &seen));
         assert!(delivery.missing.is_empty(), "{name} lost {:?}", delivery.missing);
-        must(check::no_stall_of_its_own(ended.summary(), &published));
+        must(stall::none_of_its_own(ended.summary(), &published, &seen));
     }
-    end(stuck);
-    let live = room.trace("stuck").into_iter().find_map(|unit| {
+    let ended = end(stuck);
+    let seen = room.trace("stuck");
+    must(check::watch_figures(ended.summary(), &seen));
+    let live = seen.into_iter().find_map(|unit| {
         let ready = unit.ready_us?;
         (ready >= went_on && unit.latency_ms() <= 300.0).then_some(ready)
     });
     let live = live.expect("it never became live again") - went_on;
     assert!(live <= 1_000_000, "live only {} ms after it went on", live / 1000);
+}
+
+/// Whether the publisher made as many pictures a second between two times as before, a fifth aside:
+/// one that waits for the viewer that stands still makes everybody wait, and stalls nobody alone.
+#[track_caller]
+fn feeds_on(published: &[Unit], from: i64, to: i64) {
+    let start = published[0].captured_us;
+    let count = |span: std::ops::Range<i64>| {
+        published.iter().filter(|unit| span.contains(&unit.captured_us)).count() as f64
+    };
+    let before = count(start..from) * 1e6 / (from - start) as f64;
+    let meanwhile = count(from..to) * 1e6 / (to - from) as f64;
+    eprintln!("{before:.1} pictures a second before, {meanwhile:.1} meanwhile");
+    assert!(before > 0.0 && to - from >= 30_000_000, "{before} a second, then {} us", to - from);
+    assert!(meanwhile >= 0.8 * before, "{meanwhile:.1} pictures a second, before {before:.1}");
 }

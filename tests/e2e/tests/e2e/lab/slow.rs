@@ -162,7 +162,7 @@ fn keyframes_that_take_longer_than_a_group_are_seen_one_after_the_other() {
         |units: &[Unit]| units.iter().map(|unit| unit.group).collect::<BTreeSet<_>>().len();
     let (all, came) = (groups(&published), groups(&seen));
     let (p95, gap) =
-        (p95(&seen.iter().collect::<Vec<_>>()), check::longest_gap_ms(&seen, |_, _| true));
+        (p95(&seen.iter().collect::<Vec<_>>()), check::longest_gap_ms(&seen, |_, _, _| true));
     eprintln!("pictures of {came} of {all} groups, p95 {p95:.0} ms, longest gap {gap:.0} ms");
     must(trace::delivery(&published, &seen));
     assert!(came * 2 >= all, "pictures of {came} of {all} groups");
