@@ -1,6 +1,5 @@
-//! Sound on a line slower than the pictures beside it. The kernel that these tests run on delays no
-//! packet (it has no netem), so a round trip is that of the machine itself: long ones are the
-//! simulator's.
+//! Sound on a line slower than the pictures beside it. The kernels that these tests run on delay no
+//! packet (they have no netem), so the round trip is that of one machine and of the line's queue.
 
 use std::time::Duration;
 
