@@ -109,10 +109,22 @@ impl Process {
         self.started
     }
 
-    /// When it was started: microseconds since 1970.
+    /// When its command began, in microseconds since 1970: the earliest that one of its lines, by when
+    /// it came and its own `t`, allows. Later than the start of the process by what loading takes.
+    ///
+    /// # Panics
+    /// Before its first line, or if `t` is that of another start.
     #[must_use]
-    pub fn started_us(&self) -> i64 {
-        self.started_us
+    #[track_caller]
+    pub fn began_us(&self) -> i64 {
+        let heard = self.ear.lock();
+        let after = heard.lines.iter().map(|line| {
+            line.at.duration_since(self.started).as_micros() as i64
+                - (line.value.num("t") * 1e6) as i64
+        });
+        let after = after.min().expect("a line tells of its start");
+        assert!((-5_000..=1_000_000).contains(&after), "{}: `t` begins at {after} us", self.name);
+        self.started_us + after
     }
 
     /// Waits until `find` finds what it wants among all lines so far.

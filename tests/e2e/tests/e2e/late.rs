@@ -20,14 +20,14 @@ fn a_late_joiner_is_served_from_the_open_group() {
     playing(&viewer);
     viewer.next("further line", Duration::from_secs(5), |line| line.find("received").is_some());
     let after = publisher.next("line", Duration::from_secs(5), |_| true);
-    let started = viewer.started_us();
+    let began = viewer.began_us();
     let ended = end(viewer);
     let summary = ended.summary();
     let subscribed = summary.num("subscribed_ms");
     let (first, live) = (summary.num("first_picture_ms"), summary.num("live_ms"));
-    // By the trace and this test's own clock, the start of the process included.
+    // By the trace and this test's own clock.
     let units = room.trace("viewer");
-    let traced = (units[0].ready_us.expect("a viewer's unit") - started) as f64 / 1000.0;
+    let traced = (units[0].ready_us.expect("a viewer's unit") - began) as f64 / 1000.0;
     assert!((first - traced).abs() <= 50.0, "told {first} ms, the trace has {traced}");
     must(check::watch_figures(summary, &units));
     assert!(first - subscribed <= 300.0, "first picture {first}, subscribed {subscribed} ms");
