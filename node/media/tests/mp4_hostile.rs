@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failure is told by failing")]
 
-#[path = "support/hostile.rs"]
+#[path = "../../../tests/support/hostile.rs"]
 mod hostile;
 
 use std::path::Path;

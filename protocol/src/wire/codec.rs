@@ -1,8 +1,8 @@
 //! Turns the body of a control frame into bytes and back. The only file that names bincode.
 //!
 //! Signed objects never come here: what is signed has a fixed layout of its own. Reading reserves
-//! no more than `CLAIMED_BYTES_MAX`, whatever lengths the bytes claim, and refuses what is left over,
-//! so that a body means one thing only.
+//! no more than [`RESERVED_BYTES_MAX`], whatever lengths the bytes claim, and refuses what is left
+//! over, so that a body means one thing only.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::enc::write::Writer;
@@ -18,6 +18,11 @@ pub const BODY_BYTES_MAX: usize = FRAME_BYTES_MAX - 2;
 /// What a body may claim in memory while it is read. bincode counts eight bytes for an integer that
 /// took one on the wire, so a full body of those claims eight times its length and no more.
 const CLAIMED_BYTES_MAX: usize = 8 * FRAME_BYTES_MAX;
+
+/// The most that is reserved while a body is read, whatever lengths it claims: serde reserves up to
+/// 1 MiB for a sequence whose elements are still to come, and our messages nest two. Measured in
+/// `tests/lengths.rs`.
+pub const RESERVED_BYTES_MAX: usize = 2 * 1024 * 1024 + CLAIMED_BYTES_MAX;
 
 type Coding = Configuration<LittleEndian, Varint, Limit<CLAIMED_BYTES_MAX>>;
 const CODING: Coding = bincode::config::standard().with_limit::<CLAIMED_BYTES_MAX>();
