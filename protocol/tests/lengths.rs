@@ -1,8 +1,6 @@
 //! Control messages whose lengths lie: whatever they claim, reading one reserves no more than the
 //! bound of `wire/codec.rs` says. Alone in its program, because it counts every byte that is allocated.
 
-#![expect(clippy::unwrap_used, reason = "in a test a failure is told by failing")]
-
 #[path = "../../tests/support/hostile.rs"]
 mod hostile;
 
@@ -71,7 +69,7 @@ fn no_byte_of_a_true_message_can_be_made_such_a_lie() {
     ];
     let mut most = 0;
     for frame in frames {
-        let content = frame.unwrap()[4..].to_vec();
+        let content = frame.expect("a message of ours has a form")[4..].to_vec();
         for at in 2..content.len() {
             for claimed in [u64::MAX, 1 << 40, 60_000] {
                 let lie = [&content[..at], &length(claimed), &content[at + 1..]].concat();
