@@ -5,6 +5,7 @@
 mod hostile;
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hostile::{NOW, PEAK, Seeded};
 use roommate_protocol::limits::FRAME_BYTES_MAX;
@@ -18,6 +19,13 @@ const BOUND: usize = RESERVED_BYTES_MAX + FRAME_BYTES_MAX;
 
 /// Numbers of message types, those of later versions among them.
 const TYPES: std::ops::Range<u16> = 0..80;
+
+/// The count is the whole program's: the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Reads one message (type and body) and tells the most that was allocated meanwhile.
 fn cost(content: &[u8]) -> usize {
@@ -39,6 +47,7 @@ fn length(claimed: u64) -> Vec<u8> {
 
 #[test]
 fn a_length_that_lies_reserves_no_more_than_the_bound() {
+    let _turn = turn();
     let mut random = Seeded(41);
     let mut most = 0;
     for number in TYPES {
@@ -59,6 +68,7 @@ fn a_length_that_lies_reserves_no_more_than_the_bound() {
 /// Messages as they are sent, each byte in turn made a length that lies.
 #[test]
 fn no_byte_of_a_true_message_can_be_made_such_a_lie() {
+    let _turn = turn();
     let signed = Signed(vec![7; 200]);
     let sub = SubscriptionId(3);
     let frames = [
@@ -83,6 +93,7 @@ fn no_byte_of_a_true_message_can_be_made_such_a_lie() {
 /// The count is one that can fail.
 #[test]
 fn what_is_allocated_is_counted() {
+    let _turn = turn();
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     drop(std::hint::black_box(vec![1_u8; 2 * BOUND]));
