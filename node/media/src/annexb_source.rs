@@ -24,10 +24,9 @@ use roommate_protocol::time::Mono;
 
 use super::annexb_units::{Ready, Refused, Units, rate};
 use super::arrival::{Arrivals, hold};
-use super::feed::{Fed, Feed};
 use super::pace::{Met, meet};
 use super::pauses::Pauses;
-use super::pipe::CHUNK_BYTES;
+use super::pipe::{CHUNK_BYTES, PipeReader, Read1};
 use super::source::{
     Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat, open_file,
 };
@@ -51,7 +50,7 @@ pub struct AnnexBSource {
 #[derive(Debug)]
 enum Input {
     File(Reading),
-    Pipe { feed: Feed, pauses: Pauses, arrivals: Option<Arrivals> },
+    Pipe { reader: PipeReader, pauses: Pauses, arrivals: Option<Arrivals> },
 }
 
 #[derive(Debug)]
@@ -88,9 +87,9 @@ impl AnnexBSource {
         control: &SourceControl,
     ) -> Result<Option<Self>, SourceError> {
         let name = Path::new("standard input");
-        let feed = Feed::start(first, pipe, clock)
+        let reader = PipeReader::start(Box::new(pipe), first, clock)
             .map_err(|source| SourceError::Read { path: name.to_owned(), source })?;
-        let input = Input::Pipe { feed, pauses: Pauses::default(), arrivals: None };
+        let input = Input::Pipe { reader, pauses: Pauses::default(), arrivals: None };
         let mut source = Self::new(name, input, clock);
         Ok(source.begin(control)?.then_some(source))
     }
@@ -169,8 +168,8 @@ impl AnnexBSource {
                     count => self.units.push(&reading.buffer[..count], Mono::default()),
                 }
             }
-            Input::Pipe { feed, pauses, .. } => match feed.next(control, pauses.patience()) {
-                Fed::Bytes(bytes, arrived) => {
+            Input::Pipe { reader, pauses, .. } => match reader.next(control, pauses.patience()) {
+                Ok(Read1::Bytes(bytes, arrived)) => {
                     if pauses.bytes(&bytes) {
                         tracing::warn!(
                             "the producer paused within a picture, which is lost; the broadcast \
@@ -180,14 +179,14 @@ impl AnnexBSource {
                     }
                     self.units.push(&bytes, arrived)
                 }
-                Fed::Pause if pauses.pause() => self.units.flush(),
-                Fed::Pause => Ok(()),
-                Fed::End => {
+                Ok(Read1::Pause) if pauses.pause() => self.units.flush(),
+                Ok(Read1::Pause) => Ok(()),
+                Ok(Read1::End) => {
                     self.ended = true;
                     self.units.flush()
                 }
-                Fed::Failed(error) => return Err(failed(error)),
-                Fed::Stopped => {
+                Err(error) => return Err(failed(error)),
+                Ok(Read1::Stopped) => {
                     self.ended = true;
                     Ok(())
                 }

@@ -9,7 +9,6 @@ mod arrival;
 pub mod beep_source;
 pub mod decode;
 pub mod encode;
-mod feed;
 mod font;
 pub mod mp4;
 pub mod openh264_raw;

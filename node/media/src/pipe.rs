@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
+use super::source::SourceControl;
+
 /// Most that is read at once.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -30,7 +32,7 @@ pub(super) enum Read1 {
     Pause,
     /// The pipe has ended.
     End,
-    /// Nobody wants to know any more.
+    /// The source was told to stop.
     Stopped,
 }
 
@@ -53,6 +55,8 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct PipeReader {
     shared: Arc<Shared>,
+    /// The control that ends a wait knows of us.
+    hooked: bool,
 }
 
 impl PipeReader {
@@ -84,17 +88,20 @@ impl PipeReader {
             state.error = error;
             filled.changed.notify_all();
         })?;
-        Ok(Self { shared })
+        Ok(Self { shared, hooked: false })
     }
 
-    /// What ends a wait from another thread, for good.
-    pub(super) fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let shared = Arc::clone(&self.shared);
-        move || shared.stop()
-    }
-
-    /// Waits for the next bytes; with `patience`, no longer than that.
-    pub(super) fn next(&self, patience: Option<Duration>) -> io::Result<Read1> {
+    /// Waits for the next bytes; with `patience`, no longer than that. `control` is the source's own
+    /// and always the same: when it is stopped, every wait ends, for good.
+    pub(super) fn next(
+        &mut self,
+        control: &SourceControl,
+        patience: Option<Duration>,
+    ) -> io::Result<Read1> {
+        if !std::mem::replace(&mut self.hooked, true) {
+            let shared = Arc::clone(&self.shared);
+            control.on_stop(move || shared.stop());
+        }
         let until = patience.map(|patience| Instant::now() + patience);
         let mut state = self.shared.lock();
         loop {

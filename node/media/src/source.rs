@@ -224,7 +224,7 @@ impl SourceControl {
     }
 
     /// Runs `hook` when the source is told to end, at once if it was: for sources that wait for
-    /// something else than time. It must not block. A source hooks itself in once or twice.
+    /// something else than time. It must not block. A source hooks itself in once.
     pub fn on_stop(&self, hook: impl Fn() + Send + Sync + 'static) {
         // Under the lock, so that a stop at the same moment finds the hook or is found by us.
         let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);

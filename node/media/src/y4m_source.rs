@@ -7,7 +7,7 @@
 //! has no time to encode is dropped **before** it is encoded, never after: pictures that lay waiting and
 //! are late by more than [`LATEST`].
 //!
-//! Bound: one picture as it came, one to encode, and the feed's chunks. The header is read here and
+//! Bound: one picture as it came, one to encode, and the pipe's chunks. The header is read here and
 //! not by the crate `y4m`, whose reader blocks on the pipe and could not be stopped.
 
 use std::fs::File;
@@ -19,10 +19,9 @@ use roommate_clock::Clock;
 use roommate_protocol::time::Mono;
 
 use super::encode::{EncoderSettings, H264Encoder, codec_of};
-use super::feed::{Fed, Feed};
 use super::pace::LATEST;
 use super::picture::Picture;
-use super::pipe::CHUNK_BYTES;
+use super::pipe::{CHUNK_BYTES, PipeReader, Read1};
 use super::source::{
     Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat, open_file,
 };
@@ -81,9 +80,9 @@ impl Y4mSource {
         control: &SourceControl,
     ) -> Result<Option<Self>, SourceError> {
         let name = Path::new("standard input");
-        let feed = Feed::start(first, pipe, clock)
+        let reader = PipeReader::start(Box::new(pipe), first, clock)
             .map_err(|source| SourceError::Read { path: name.to_owned(), source })?;
-        let input = Input { from: Origin::Pipe(feed), held: Vec::new(), at: 0 };
+        let input = Input { from: Origin::Pipe(reader), held: Vec::new(), at: 0 };
         Self::begin(name, input, clock, kbits, control)
     }
 
@@ -242,7 +241,7 @@ struct Input {
 
 enum Origin {
     File { file: File, repeat: bool },
-    Pipe(Feed),
+    Pipe(PipeReader),
 }
 
 impl Input {
@@ -265,15 +264,15 @@ impl Input {
                 let count = read_once(file, &mut self.held).map_err(failed)?;
                 self.held.truncate(count);
             }
-            Origin::Pipe(feed) => {
+            Origin::Pipe(reader) => {
                 let began = Instant::now();
-                let fed = feed.next(control, None);
+                let read = reader.next(control, None);
                 *waited += began.elapsed();
-                self.held = match fed {
-                    Fed::Bytes(bytes, _) => bytes,
-                    Fed::End | Fed::Pause => Vec::new(),
-                    Fed::Failed(error) => return Err(failed(error)),
-                    Fed::Stopped => return Err(Broken::Stopped),
+                self.held = match read {
+                    Ok(Read1::Bytes(bytes, _)) => bytes,
+                    Ok(Read1::End | Read1::Pause) => Vec::new(),
+                    Err(error) => return Err(failed(error)),
+                    Ok(Read1::Stopped) => return Err(Broken::Stopped),
                 };
             }
         }

@@ -18,7 +18,7 @@ use crate::play::publisher::{Finish, Publisher, PublisherConfig, State};
 use crate::report::ms;
 use crate::status::{Child, RoomStatus};
 use crate::trace::Trace;
-use roommate_media::source::{Source, SourceControl};
+use roommate_media::source::Source;
 
 /// How long the end of a broadcast waits for children that are still being sent to.
 const CHILDREN_WAIT: Duration = Duration::from_millis(500);
@@ -45,11 +45,7 @@ impl Publishing {
         opened: Opened,
         trace: Option<Trace>,
     ) -> Result<Self, Fail> {
-        let sources: Vec<_> = opened
-            .sources
-            .into_iter()
-            .map(|source| (source, Arc::new(SourceControl::new())))
-            .collect();
+        let sources = opened.sources;
         let can_encode = |source: &dyn Source| source.video().is_some_and(|v| v.can_force_keyframe);
         let encoder = sources.iter().find(|(source, _)| can_encode(source.as_ref()));
         let encoder = encoder.map(|(_, control)| control.clone());

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{IsTerminal, Read, stderr, stdin};
 use std::path::Path;
+use std::sync::Arc;
 
 use roommate_protocol::time::Now;
 use roommate_protocol::trust::id::TrackId;
@@ -22,9 +23,12 @@ use roommate_media::test_source::TestSource;
 use roommate_media::ts::TsSource;
 use roommate_media::y4m_source::Y4mSource;
 
+/// A source and the control by which it is told to end, from its opening on.
+pub(super) type Controlled = (Box<dyn Source>, Arc<SourceControl>);
+
 /// What is ready to run: sources of one broadcast, each for a thread of its own.
 pub(super) struct Opened {
-    pub(super) sources: Vec<Box<dyn Source>>,
+    pub(super) sources: Vec<Controlled>,
     /// When the broadcast's clock was started.
     pub(super) start: Now,
     /// What the encoder aims at; `None` for a file.
@@ -61,9 +65,10 @@ fn test(spec: TestSpec, clock: Clock) -> Result<Opened, Fail> {
     warn_if_slow();
     let start = clock.now();
     let pictures = TestSource::open(spec, clock, start).map_err(Fail::new)?;
-    let mut sources: Vec<Box<dyn Source>> = vec![Box::new(pictures)];
+    let mut sources: Vec<Controlled> = vec![(Box::new(pictures), Arc::default())];
     if spec.sound {
-        sources.push(Box::new(BeepSource::open(clock, start).map_err(Fail::new)?));
+        let sound = BeepSource::open(clock, start).map_err(Fail::new)?;
+        sources.push((Box::new(sound), Arc::default()));
     }
     Ok(Opened { sources, start, target_kbps: Some(spec.kbits) })
 }
@@ -81,7 +86,7 @@ fn file(path: &Path, repeat: bool, clock: Clock) -> Result<Opened, Fail> {
             warn_if_slow();
             let kbits = TestSpec::default().kbits;
             let source = Y4mSource::open(path, clock, repeat, kbits).map_err(Fail::new)?;
-            return Ok(opened(Box::new(source), clock, Some(kbits)));
+            return Ok(opened((Box::new(source), Arc::default()), clock, Some(kbits)));
         }
         // Whatever else it is: this one says what is wrong with it.
         Some(Kind::Mp4) | None => {
@@ -90,7 +95,7 @@ fn file(path: &Path, repeat: bool, clock: Clock) -> Result<Opened, Fail> {
             Box::new(source)
         }
     };
-    Ok(opened(source, clock, None))
+    Ok(opened((source, Arc::default()), clock, None))
 }
 
 /// What a file begins with; `None` also where it cannot be read: whoever opens it says why.
@@ -110,21 +115,22 @@ fn pipe(mut input: impl Read + Send + 'static, clock: Clock) -> Result<Opened, F
              roommate publish --source -'",
         ));
     }
-    let never = SourceControl::new();
+    let control = Arc::new(SourceControl::new());
     let source: Box<dyn Source> = match kind {
         Some(Kind::MpegTs) => {
-            Box::new(TsSource::pipe(Box::new(input), first, clock).map_err(Fail::new)?)
+            Box::new(TsSource::pipe(Box::new(input), first, clock, &control).map_err(Fail::new)?)
         }
         Some(Kind::H264 | Kind::Hevc) => {
-            let source = AnnexBSource::live(first, input, clock, &never).map_err(Fail::new)?;
+            let source = AnnexBSource::live(first, input, clock, &control).map_err(Fail::new)?;
             Box::new(source.ok_or_else(|| failed("it ended before the first picture"))?)
         }
         Some(Kind::Y4m) => {
             warn_if_slow();
             let kbits = TestSpec::default().kbits;
-            let source = Y4mSource::live(first, input, clock, kbits, &never).map_err(Fail::new)?;
+            let source =
+                Y4mSource::live(first, input, clock, kbits, &control).map_err(Fail::new)?;
             let source = source.ok_or_else(|| failed("it ended before the first picture"))?;
-            return Ok(opened(Box::new(source), clock, Some(kbits)));
+            return Ok(opened((Box::new(source), control), clock, Some(kbits)));
         }
         Some(Kind::Mp4) => {
             return Err(failed(
@@ -134,10 +140,10 @@ fn pipe(mut input: impl Read + Send + 'static, clock: Clock) -> Result<Opened, F
         }
         None => return Err(failed(UNKNOWN)),
     };
-    Ok(opened(source, clock, None))
+    Ok(opened((source, control), clock, None))
 }
 
-fn opened(source: Box<dyn Source>, clock: Clock, target_kbps: Option<u32>) -> Opened {
+fn opened(source: Controlled, clock: Clock, target_kbps: Option<u32>) -> Opened {
     Opened { sources: vec![source], start: clock.now(), target_kbps }
 }
 

@@ -64,8 +64,6 @@ pub struct TsSource {
     ended: bool,
     /// This round of the file gave something.
     brought: bool,
-    /// The control that ends a wait for the pipe knows of it.
-    hooked: bool,
     read: usize,
 }
 
@@ -74,25 +72,17 @@ impl TsSource {
     /// without a seam.
     pub fn open(path: &Path, clock: Clock, repeat: bool) -> Result<Self, SourceError> {
         let file = open_file(path)?;
-        Self::begin(path, Input::File { file, repeat }, clock)
+        Self::begin(path, Input::File { file, repeat }, clock, &SourceControl::new())
     }
 
     /// Reads a pipe, of which `first_bytes` were read before to tell what it is, until its formats
     /// are known: at most about two seconds of stream after its first keyframe. Blocks until then.
     /// Nothing that was read is lost, save what comes before the first keyframe.
     ///
-    /// `captured` of each unit is when its first byte came here.
+    /// `captured` of each unit is when its first byte came here. The wait ends, with an error of kind
+    /// [`std::io::ErrorKind::Interrupted`], when `control` is stopped: the one that [`Source::next`]
+    /// is given too.
     pub fn pipe(
-        reader: Box<dyn Read + Send>,
-        first_bytes: Vec<u8>,
-        clock: Clock,
-    ) -> Result<Self, SourceError> {
-        Self::pipe_until(reader, first_bytes, clock, &SourceControl::new())
-    }
-
-    /// [`TsSource::pipe`] that also ends, with an error of kind [`std::io::ErrorKind::Interrupted`],
-    /// when `control` is stopped. The same control is to be given to [`Source::next`].
-    pub fn pipe_until(
         reader: Box<dyn Read + Send>,
         first_bytes: Vec<u8>,
         clock: Clock,
@@ -101,8 +91,7 @@ impl TsSource {
         let path = Path::new(PIPE_NAME);
         let reader = PipeReader::start(reader, first_bytes, clock)
             .map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
-        control.on_stop(reader.stopper());
-        Self::begin(path, Input::Pipe(reader), clock)
+        Self::begin(path, Input::Pipe(reader), clock, control)
     }
 
     /// Hands units over as fast as they are taken: for tests and conversions.
@@ -112,7 +101,12 @@ impl TsSource {
         self
     }
 
-    fn begin(path: &Path, input: Input, clock: Clock) -> Result<Self, SourceError> {
+    fn begin(
+        path: &Path,
+        input: Input,
+        clock: Clock,
+        control: &SourceControl,
+    ) -> Result<Self, SourceError> {
         let pace = match input {
             Input::File { .. } => Pace::File,
             Input::Pipe(_) => Pace::Live,
@@ -127,17 +121,16 @@ impl TsSource {
             delivery: Delivery::new(clock, pace, 0),
             ended: false,
             brought: false,
-            hooked: false,
             read: 0,
         };
-        source.read_ahead().map_err(|why| source.told(why))?;
+        source.read_ahead(control).map_err(|why| source.told(why))?;
         Ok(source)
     }
 
-    fn read_ahead(&mut self) -> Result<(), TsError> {
+    fn read_ahead(&mut self, control: &SourceControl) -> Result<(), TsError> {
         let mut first_sound = None;
         loop {
-            match self.fill()? {
+            match self.fill(control)? {
                 Filled::Stopped => {
                     return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
                 }
@@ -188,7 +181,7 @@ impl TsSource {
     }
 
     /// Reads one chunk, or waits for it, and takes it apart.
-    fn fill(&mut self) -> Result<Filled, TsError> {
+    fn fill(&mut self, control: &SourceControl) -> Result<Filled, TsError> {
         let mut found = Found::default();
         let filled = match &mut self.input {
             Input::File { file, .. } => {
@@ -197,7 +190,7 @@ impl TsSource {
                 self.take(&chunk[..length], self.clock.mono(), &mut found)?
             }
             Input::Pipe(reader) => {
-                let mut next = reader.next(Some(PAUSE))?;
+                let mut next = reader.next(control, Some(PAUSE))?;
                 if matches!(next, Read1::Pause) {
                     self.stream.pause(&mut found)?;
                     let gave = !found.pictures.is_empty();
@@ -205,7 +198,7 @@ impl TsSource {
                     if gave {
                         return Ok(Filled::More);
                     }
-                    next = reader.next(None)?;
+                    next = reader.next(control, None)?;
                 }
                 match next {
                     Read1::Bytes(bytes, at) => self.take(&bytes, at, &mut found)?,
@@ -282,10 +275,6 @@ impl Source for TsSource {
     }
 
     fn next(&mut self, control: &SourceControl) -> Result<Option<SourceUnit>, SourceError> {
-        if let (Input::Pipe(reader), false) = (&self.input, self.hooked) {
-            control.on_stop(reader.stopper());
-            self.hooked = true;
-        }
         loop {
             if control.is_stopped() {
                 return Ok(None);
@@ -301,7 +290,7 @@ impl Source for TsSource {
             if self.ended && !self.rewind().map_err(|why| self.told(why))? {
                 return Ok(None);
             }
-            match self.fill().map_err(|why| self.told(why))? {
+            match self.fill(control).map_err(|why| self.told(why))? {
                 Filled::Stopped => return Ok(None),
                 Filled::Ended => self.ended = true,
                 Filled::More => {}

@@ -1,5 +1,8 @@
 //! What the tests share: ffmpeg as the judge, and the way from a file through source and sink.
 
+#[path = "../support/apart.rs"]
+mod nals;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +13,8 @@ use roommate_media::mp4::{Mp4Sink, Mp4Source};
 use roommate_media::source::{
     AudioFormat, Source, SourceControl, SourceError, SourceUnit, TrackFormat, VideoFormat,
 };
+
+pub(crate) use nals::apart;
 
 pub(crate) fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bbb.mp4")
@@ -98,26 +103,6 @@ pub(crate) fn copied(path: &Path) -> (Vec<Vec<u8>>, BTreeSet<Vec<u8>>) {
     let out = dir.path().join("copy.h264");
     ffmpeg(&["-i", text(path), "-map", "0:v:0", "-c", "copy", "-f", "h264", text(&out)]);
     apart(&std::fs::read(out).unwrap())
-}
-
-/// Slow and plain on purpose: the judge must not be the code that is judged.
-pub(crate) fn apart(stream: &[u8]) -> (Vec<Vec<u8>>, BTreeSet<Vec<u8>>) {
-    let starts: Vec<usize> =
-        (0..stream.len().saturating_sub(2)).filter(|&at| stream[at..at + 3] == [0, 0, 1]).collect();
-    let (mut coded, mut sets) = (Vec::new(), BTreeSet::new());
-    for (n, &start) in starts.iter().enumerate() {
-        let end = starts.get(n + 1).copied().unwrap_or(stream.len());
-        let mut nal = stream[start + 3..end].to_vec();
-        while nal.last() == Some(&0) {
-            nal.pop();
-        }
-        if matches!(nal[0] & 31, 7 | 8) {
-            sets.insert(nal);
-        } else {
-            coded.push(nal);
-        }
-    }
-    (coded, sets)
 }
 
 pub(crate) fn open(path: &Path) -> Result<Mp4Source, SourceError> {

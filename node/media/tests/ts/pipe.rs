@@ -74,8 +74,8 @@ fn a_picture_is_handed_on_before_the_next_one_begins() {
     let mut parts = parts.into_iter();
     to.send(parts.next().unwrap()).unwrap();
     let clock = Clock::new();
-    let mut source = TsSource::pipe(reader, Vec::new(), clock).unwrap();
     let control = SourceControl::new();
+    let mut source = TsSource::pipe(reader, Vec::new(), clock, &control).unwrap();
     let mut ahead = usize::from(full.remove(0));
     if ahead == 1 {
         to.send(parts.next().unwrap()).unwrap();
@@ -108,7 +108,8 @@ fn a_cat_is_held_to_real_time_and_loses_nothing() {
     let out = cat.stdout.take().unwrap();
     let clock = Clock::new();
     let began = clock.mono();
-    let taken = drain(TsSource::pipe(Box::new(out), Vec::new(), clock).unwrap());
+    let taken =
+        drain(TsSource::pipe(Box::new(out), Vec::new(), clock, &SourceControl::new()).unwrap());
     // Four seconds, of which one may be ahead.
     assert!(clock.mono().since(began) >= Duration::from_millis(2_700));
     assert!(cat.wait().unwrap().success());
@@ -127,7 +128,8 @@ fn first_bytes_that_were_read_before_are_not_lost() {
     let whole = piped(bytes.clone()).unwrap();
     let (first, rest) = bytes.split_at(1_000);
     let reader = Box::new(io::Cursor::new(rest.to_vec()));
-    let taken = drain(TsSource::pipe(reader, first.to_vec(), Clock::new()).unwrap());
+    let taken =
+        drain(TsSource::pipe(reader, first.to_vec(), Clock::new(), &SourceControl::new()).unwrap());
     assert_eq!(taken.units.len(), whole.units.len());
     assert_eq!(taken.joined(), whole.joined());
 }
@@ -139,8 +141,9 @@ fn a_wait_for_a_silent_pipe_can_be_stopped() {
     make(&path, "1", &[ZEROLATENCY, AAC]);
     let (to, reader) = pipe();
     to.send(std::fs::read(&path).unwrap()).unwrap();
-    let mut source = TsSource::pipe(reader, Vec::new(), Clock::new()).unwrap().unpaced();
     let control = Arc::new(SourceControl::new());
+    let source = TsSource::pipe(reader, Vec::new(), Clock::new(), &control).unwrap();
+    let mut source = source.unpaced();
     let (tell, told) = channel();
     let player = {
         let control = Arc::clone(&control);
@@ -166,9 +169,7 @@ fn a_wait_for_the_first_bytes_can_be_stopped() {
     let control = Arc::new(SourceControl::new());
     let opener = {
         let control = Arc::clone(&control);
-        std::thread::spawn(move || {
-            TsSource::pipe_until(reader, Vec::new(), Clock::new(), &control).err()
-        })
+        std::thread::spawn(move || TsSource::pipe(reader, Vec::new(), Clock::new(), &control).err())
     };
     control.stop();
     let said = opener.join().unwrap().unwrap().to_string();
@@ -185,7 +186,9 @@ fn a_real_ffmpeg_in_real_time_and_its_end() {
     ffmpeg.args(["-nostdin", "-v", "error"]).args(camera).args(mic).args(ZEROLATENCY).args(codecs);
     let mut ffmpeg = ffmpeg.stdout(Stdio::piped()).spawn().unwrap();
     let out = ffmpeg.stdout.take().unwrap();
-    let taken = drain(TsSource::pipe(Box::new(out), Vec::new(), Clock::new()).unwrap());
+    let taken = drain(
+        TsSource::pipe(Box::new(out), Vec::new(), Clock::new(), &SourceControl::new()).unwrap(),
+    );
     assert!(ffmpeg.wait().unwrap().success());
     let pictures = taken.pictures();
     assert_eq!(pictures.len(), 100);

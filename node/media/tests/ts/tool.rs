@@ -1,5 +1,8 @@
 //! What the tests share: ffmpeg as the judge, and the way from a stream through source and sink.
 
+#[path = "../support/apart.rs"]
+mod nals;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,8 @@ use roommate_media::source::{
     AudioFormat, Source, SourceControl, SourceError, SourceUnit, TrackFormat,
 };
 use roommate_media::ts::{TsSink, TsSource};
+
+pub(crate) use nals::apart;
 
 pub(crate) const PACKET: usize = 188;
 
@@ -126,26 +131,6 @@ pub(crate) fn sounds(path: &Path, format: &AudioFormat) -> Vec<Vec<u8>> {
     packets
 }
 
-/// Slow and plain on purpose: the judge must not be the code that is judged.
-pub(crate) fn apart(stream: &[u8]) -> (Vec<Vec<u8>>, BTreeSet<Vec<u8>>) {
-    let starts: Vec<usize> =
-        (0..stream.len().saturating_sub(2)).filter(|&at| stream[at..at + 3] == [0, 0, 1]).collect();
-    let (mut coded, mut sets) = (Vec::new(), BTreeSet::new());
-    for (n, &start) in starts.iter().enumerate() {
-        let end = starts.get(n + 1).copied().unwrap_or(stream.len());
-        let mut nal = stream[start + 3..end].to_vec();
-        while nal.last() == Some(&0) {
-            nal.pop();
-        }
-        if matches!(nal[0] & 31, 7 | 8) {
-            sets.insert(nal);
-        } else {
-            coded.push(nal);
-        }
-    }
-    (coded, sets)
-}
-
 /// What a source gave.
 pub(crate) struct Taken {
     pub(crate) tracks: Vec<TrackFormat>,
@@ -200,7 +185,7 @@ pub(crate) fn read(path: &Path) -> Taken {
 /// All units of a stream in memory, through the way of a pipe.
 pub(crate) fn piped(bytes: Vec<u8>) -> Result<Taken, SourceError> {
     let reader: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(bytes));
-    Ok(drain(TsSource::pipe(reader, Vec::new(), Clock::new())?.unpaced()))
+    Ok(drain(TsSource::pipe(reader, Vec::new(), Clock::new(), &SourceControl::new())?.unpaced()))
 }
 
 /// What a viewer would get of a unit.

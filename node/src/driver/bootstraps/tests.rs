@@ -1,3 +1,6 @@
+//! Which bootstraps a node speaks to: those of its rooms, no longer than they are its rooms, and at
+//! most as many as it may.
+
 use roommate_protocol::address::{Carrier, Host};
 use roommate_protocol::rooms::message::Answer;
 use roommate_protocol::rooms::reach::BOOTSTRAPS_MAX;

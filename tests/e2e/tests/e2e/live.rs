@@ -89,6 +89,30 @@ fn who_waits_for_a_pipe_is_ended_by_ctrl_c() {
     }
 }
 
+/// A camera that says nothing any more keeps its pipe open.
+#[test]
+fn whose_pipe_falls_silent_is_ended_by_ctrl_c() {
+    let stage = Stage::shared();
+    let room = Room::open(&stage);
+    let coded = ["-c:v", "libx264", "-tune", "zerolatency", "-pix_fmt", "yuv420p"];
+    for (name, how) in [("clip.h264", &coded[..]), ("clip.y4m", &coded[4..])] {
+        let clip = stage.path(name);
+        mp4::make(&clip, how);
+        let bytes = std::fs::read(&clip).expect("a clip");
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let publisher = room.publisher("publisher", "-").reads(reader).start();
+        writer.write_all(&bytes).expect("the publisher reads");
+        publisher.reaches("access_units", 1, START);
+        publisher.interrupt();
+        let asked = Instant::now();
+        let ended = publisher.finish(END);
+        assert!(asked.elapsed() <= Duration::from_secs(2), "{name}: {:?}", asked.elapsed());
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.story());
+        assert!(ended.summary().count("access_units") > 0, "{name}");
+        drop(writer);
+    }
+}
+
 /// What `publish --source -` says of a pipe out of which comes this file.
 fn publish(stage: &Stage, file: &Path) -> Roommate {
     let publisher = Roommate::new(stage, None, "publisher", "publish");
